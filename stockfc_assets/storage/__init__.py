@@ -1,0 +1,6 @@
+"""Where bytes go: one small interface, so that every other room is blind to folders and buckets."""
+
+from stockfc_assets.storage.local import LocalStore
+from stockfc_assets.storage.store import Store
+
+__all__ = ["LocalStore", "Store"]
