@@ -19,3 +19,9 @@ class DataError(StockfcError):
 
 class ModelError(StockfcError):
     """A model file is missing, altered, or belongs to other features."""
+
+
+class RunError(StockfcError):
+    """A Dagster run failed; the message holds what its steps and checks said."""
+
+    exit_code = 1

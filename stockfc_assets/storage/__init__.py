@@ -2,5 +2,6 @@
 
 from stockfc_assets.storage.local import LocalStore
 from stockfc_assets.storage.store import Store
+from stockfc_assets.storage.warehouse import Warehouse
 
-__all__ = ["LocalStore", "Store"]
+__all__ = ["LocalStore", "Store", "Warehouse"]

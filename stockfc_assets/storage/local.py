@@ -44,6 +44,9 @@ class LocalStore:
     def exists(self, key: str) -> bool:
         return self.local_path(key).is_file()
 
+    def delete(self, key: str) -> None:
+        self.local_path(key).unlink(missing_ok=True)
+
     def list(self, prefix: str) -> Sequence[str]:
         folder = self.local_path(prefix)
         if not folder.is_dir():

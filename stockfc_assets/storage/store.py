@@ -21,6 +21,10 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool: ...
 
+    def delete(self, key: str) -> None:
+        """Removes the file; no error when there is none."""
+        ...
+
     def list(self, prefix: str) -> Sequence[str]:
         """Keys of the files directly inside the folder ``prefix``, sorted; empty when there is no such folder."""
         ...

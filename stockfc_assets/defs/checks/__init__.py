@@ -1,0 +1,9 @@
+"""The asset checks, one module per room. Blocking ones keep downstream assets from running in the same run."""
+
+import dagster as dg
+
+from stockfc_assets.defs.checks import features, forecasts, market, models
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    return [*market.build_checks(), *features.build_checks(), *models.build_checks(), *forecasts.build_checks()]

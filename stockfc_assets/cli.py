@@ -1,0 +1,212 @@
+"""`stockfc`: the same Dagster jobs from a terminal, on the same instance, so that the UI shows every run.
+
+Exit codes: 0 done, 1 a run or a check failed, 2 the input or the configuration is wrong (nothing was touched).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stockfc_assets import __version__, terminal
+from stockfc_assets.errors import InputError, StockfcError
+
+RUN_FAILED = 1
+BAD_INPUT = 2
+DEMO_YEARS = 10
+
+
+class _Date(click.ParamType):
+    """``2026-02-06``"""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date; write it as 2026-02-06", param, ctx)
+
+
+class _Month(click.ParamType):
+    """``2026-02``, as the first day of the month"""
+
+    name = "YYYY-MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.datetime.strptime(value, "%Y-%m").date()  # noqa: DTZ007 - a month has no time zone
+        except ValueError:
+            self.fail(f"{value!r} is not a month; write it as 2026-02", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="stockfc")
+def cli() -> None:
+    """Forecast monthly stock prices 1 to 12 months ahead, with the track record beside each forecast.
+
+    STOCKFC_ENV chooses the environment file (default: local), STOCKFC_DATA the root of all data (default: data),
+    STOCKFC_SOURCE the price source (simulated, files).
+    """
+
+
+@cli.command()
+@click.option("--from", "start", type=_Date(), required=True, help="First session to fetch.")
+@click.option("--to", "end", type=_Date(), help="Last session to fetch (default: the newest finished one).")
+@click.option("--force", is_flag=True, help="Also materialise what is already there.")
+def backfill(start: dt.date, end: dt.date | None, force: bool) -> None:
+    """Fetch prices and compute weekly features for past sessions, in one run.
+
+    Sessions that are already there are left alone unless --force is given. Forecasts of the past are published by
+    `stockfc daily --from ... --to ...` once models exist (`stockfc monthly --from ... --to ...`).
+    """
+    with _workbench() as bench:
+        bench.backfill(start, end, force=force)
+
+
+@cli.command()
+@click.option("--session", type=_Date(), help="Session to forecast (default: the newest finished one).")
+@click.option("--from", "start", type=_Date(), help="Publish the forecasts of a range of past sessions.")
+@click.option("--to", "end", type=_Date(), help="Last session of the range (default: the newest finished one).")
+def daily(session: dt.date | None, start: dt.date | None, end: dt.date | None) -> None:
+    """Fetch a session's prices, forecast, publish and write the report.
+
+    Sessions missed since the newest stored one are fetched first.
+    """
+    if session and (start or end):
+        raise click.UsageError("give either --session or --from/--to")
+    if end and not start:
+        raise click.UsageError("--to needs --from")
+    with _workbench() as bench:
+        if start:
+            bench.daily_range(start, end)
+        else:
+            bench.show(bench.daily(session), top=5)
+
+
+@cli.command()
+@click.option("--month", type=_Month(), help="Month whose model is made (default: the current one).")
+@click.option("--from", "start", type=_Month(), help="First month of a walk-forward, made in one run.")
+@click.option("--to", "end", type=_Month(), help="Last month of the walk (default: the current one).")
+def monthly(month: dt.date | None, start: dt.date | None, end: dt.date | None) -> None:
+    """Fetch company facts, build the panel, train or fine-tune, export to ONNX and decide which model serves.
+
+    The model of a month knows only what was known before its first day.
+    """
+    if month and (start or end):
+        raise click.UsageError("give either --month or --from/--to")
+    if end and not start:
+        raise click.UsageError("--to needs --from")
+    with _workbench() as bench:
+        bench.monthly(start or month, end if start else month, walk=bool(start))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def status(as_json: bool) -> None:
+    """Show what is stored, which model serves, the newest forecast and the last runs."""
+    with _workbench() as bench:
+        state = bench.status()
+        click.echo(json.dumps(state, indent=1) if as_json else terminal.status_text(state))
+
+
+@cli.command()
+@click.option("--session", type=_Date(), help="Session to show (default: the newest published one).")
+@click.option("--top", type=click.IntRange(min=1), help="Only so many of the highest and the lowest.")
+@click.option("--json", "as_json", is_flag=True, help="Print the published file as it is.")
+def show(session: dt.date | None, top: int | None, as_json: bool) -> None:
+    """Show a published forecast, ranked by its 12-month return."""
+    with _workbench() as bench:
+        document = bench.document(session)
+        if as_json:
+            click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        else:
+            click.echo(terminal.forecast_text(document, top=top))
+
+
+@cli.command()
+@click.option("--session", type=_Date(), help="Session (default: the newest published one).")
+def report(session: dt.date | None) -> None:
+    """Write the HTML report of a published session and print where it is."""
+    with _workbench() as bench:
+        click.echo(bench.report(session))
+
+
+@cli.command()
+def doctor() -> None:
+    """Check configuration, storage, price source, calendar and model."""
+    with _workbench() as bench:
+        findings = bench.doctor()
+    click.echo(terminal.doctor_text(findings))
+    if not all(finding["ok"] for finding in findings):
+        sys.exit(RUN_FAILED)
+
+
+@cli.command()
+def demo() -> None:
+    """Ten years of prices, a trained model, a forecast and a report, from nothing."""
+    with _workbench() as bench:
+        newest = bench.newest_session()
+        bench.backfill(newest.replace(year=newest.year - DEMO_YEARS, day=1), newest)
+        bench.ensure_model(newest)
+        document = bench.ensure_forecast(newest)
+        click.echo()
+        bench.show(document, top=5)
+        click.echo(f"\nLook at every step of it, re-run and back-fill: {terminal.UI_COMMAND}")
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+def ui(port: int) -> None:
+    """Open Dagster's web server and daemon on loopback, with this data root's instance."""
+    from stockfc_assets.defs.instance import prepare_home
+    from stockfc_assets.defs.resources import open_settings
+
+    settings = open_settings()
+    prepare_home(settings)
+    os.environ["STOCKFC_CONFIG"] = str(settings.config_dir)
+    os.environ["STOCKFC_DATA"] = str(settings.data_root)
+    workspace = settings.config_dir.parent / "workspace.yaml"
+    if not workspace.is_file():
+        raise InputError(f"{workspace}: missing; run `stockfc ui` from the project's folder")
+    command = ["dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)]
+    click.echo(f"Dagster opens at http://127.0.0.1:{port} (stop with Ctrl-C)")
+    os.execv(Path(sys.executable).with_name("dagster"), command)
+
+
+def _workbench() -> Any:
+    from stockfc_assets.defs.workbench import open_workbench
+
+    return open_workbench(say=click.echo)
+
+
+def main(arguments: list[str] | None = None, *, leave: Callable[[int], Any] = sys.exit) -> None:
+    """The entry point: errors that a user can mend are printed as they are, without a traceback."""
+    try:
+        cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Exit as error:
+        leave(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        leave(error.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        leave(RUN_FAILED)
+    except StockfcError as error:
+        click.echo(f"Error: {error}", err=True)
+        leave(getattr(error, "exit_code", BAD_INPUT))
+
+
+if __name__ == "__main__":
+    main()

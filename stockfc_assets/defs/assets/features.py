@@ -1,0 +1,134 @@
+"""Assets of the features room: weekly features per session, and the panel that training reads.
+
+What belongs here: reading and writing around one call into `stockfc_assets.features`. What does not: formulas.
+Concept: https://docs.dagster.io/guides/build/assets/defining-assets
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from stockfc_assets.defs.materialization import OWNERS, Written, table_metadata, write_each
+from stockfc_assets.defs.partitions import FEATURE_LOOKBACK, Grids, history_before
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.features.names import HORIZONS, WEEKLY_FEATURES
+from stockfc_assets.features.panel import add_months, build_panel
+from stockfc_assets.features.panel_file import panel_bytes
+from stockfc_assets.features.weekly import LOOKBACK_SESSIONS, weekly_features
+from stockfc_assets.tables import UniverseEnrichment, WeeklyFeatures
+
+GROUP = "features"
+
+
+def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]:
+    """weekly_features, training_panel."""
+
+    @dg.asset(
+        name="weekly_features",
+        group_name=GROUP,
+        kinds={"parquet", "polars"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.sessions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=["universe", dg.AssetDep("raw_ohlcv", partition_mapping=FEATURE_LOOKBACK)],
+        metadata=table_metadata(WeeklyFeatures),
+        description="The 23 features of the week so far, as of a session. One row per ticker that traded; from prices "
+        "adjusted for the splits known at that session. Needs about 53 weeks before it; null where there is less.",
+    )
+    def weekly_features_asset(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        keys = sorted(context.partition_keys)
+        targets = [dt.date.fromisoformat(key) for key in keys]
+        raw = platform.raw_between(platform.calendar.before(targets[0], LOOKBACK_SESSIONS), targets[-1])
+        frame = weekly_features(
+            raw,
+            targets,
+            calendar_sessions=platform.calendar.sessions,
+            benchmark=platform.settings.benchmark,
+            members=platform.settings.universe.tickers,
+        )
+        by_session = {key[0].isoformat(): rows for key, rows in frame.partition_by("session", as_dict=True).items()}
+        empty = frame.clear()
+
+        def write(key: str) -> Written:
+            rows = by_session.get(key, empty)
+            version = platform.warehouse.write_table("weekly_features", key, rows)
+            cells = rows.height * len(WEEKLY_FEATURES)
+            nulls = sum(rows.select(WEEKLY_FEATURES).null_count().row(0)) if cells else 0
+            return Written(version, rows.height, {"null_share": nulls / cells if cells else 0.0})
+
+        yield from write_each(context, keys, write)
+
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"arrow", "numpy"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            "universe",
+            dg.AssetDep(weekly_features_asset, partition_mapping=history_before(history_months)),
+            dg.AssetDep("raw_ohlcv", partition_mapping=history_before(history_months)),
+            dg.AssetDep("universe_enrichment", partition_mapping=history_before(history_months)),
+        ],
+        description="What training of a month may read: dense arrays of features, facts, positions and forward log "
+        "returns [ticker, session, 12], only what was known before the month began. Arrow IPC, memory-mapped.",
+    )
+    def training_panel(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        months = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
+        start = add_months(months[0], -history_months)
+        sessions = platform.sessions_between(start, months[-1] - dt.timedelta(days=1))
+        features = platform.warehouse.read_tables("weekly_features", sessions)
+        if features is None:
+            raise dg.Failure(
+                f"training_panel {months[0]}: no weekly_features between {start} and {months[-1]}; "
+                f"run `stockfc backfill --from {start} --to {sessions[-1] if sessions else start}` first",
+                allow_retries=False,
+            )
+        raw = platform.raw_between(start, months[-1] - dt.timedelta(days=1))
+        enrichments = platform.warehouse.read_tables(
+            "universe_enrichment", (add_months(months[0], n).isoformat() for n in range(-history_months, len(months)))
+        )
+
+        def write(key: str) -> Written:
+            month = dt.date.fromisoformat(key)
+            begins = add_months(month, -history_months)
+            known = pl.col("session").is_between(begins, month, closed="left")
+            panel = build_panel(
+                features.filter(known),
+                raw.filter(known),
+                UniverseEnrichment.create_empty() if enrichments is None else enrichments.filter(pl.col("as_of") < month),
+                universe=platform.settings.universe,
+                sectors=platform.settings.sectors,
+                calendar_sessions=platform.calendar.sessions,
+                start=begins,
+                month=month,
+            )
+            data = panel_bytes(panel)
+            version = platform.warehouse.write_file(f"training_panel/{key}.arrow", data)
+            return Written(
+                version,
+                metadata={
+                    "samples": int(panel.eligible.sum()),
+                    "tickers": len(panel.tickers),
+                    "sessions": len(panel.sessions),
+                    "labels": {f"{h} months": int(np.isfinite(panel.labels[..., h - 1]).sum()) for h in HORIZONS},
+                    "megabytes": round(len(data) / 1e6, 1),
+                },
+            )
+
+        yield from write_each(context, [month.isoformat() for month in months], write)
+
+    return [weekly_features_asset, training_panel]
+
+

@@ -1,0 +1,128 @@
+"""Assets of the forecasts room: the published predictions of a session, and its report.
+
+What belongs here: reading and writing around one call into `stockfc_assets.forecasts`. What does not: inference.
+onnxruntime is imported inside the functions, so that loading definitions does not load it.
+Concept: https://docs.dagster.io/guides/build/assets/metadata-and-tags
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from stockfc_assets.charts import as_markdown_image, ranking_chart
+from stockfc_assets.defs.materialization import OWNERS, Written, partition_log, table_metadata, write_each
+from stockfc_assets.defs.partitions import (
+    CHAMPION_REACH,
+    REPORT_HISTORY,
+    SAME,
+    SEQUENCE_LOOKBACK,
+    Grids,
+    month_of,
+    sessions_before,
+)
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.tables import Predictions
+
+GROUP = "forecasts"
+TRACK_RECORD_SESSIONS = 2_500
+"""Lineage links a forecast to the ten years of forecasts that its track record may score."""
+
+
+def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+    """daily_predictions, forecast_report."""
+
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"onnx", "json", "parquet"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.sessions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            dg.AssetDep("weekly_features", partition_mapping=SEQUENCE_LOOKBACK),
+            dg.AssetDep("raw_ohlcv", partition_mapping=SAME),
+            dg.AssetDep("universe_enrichment", partition_mapping=CHAMPION_REACH),
+            dg.AssetDep("champion_model", partition_mapping=CHAMPION_REACH),
+            dg.AssetDep("daily_predictions", partition_mapping=sessions_before(TRACK_RECORD_SESSIONS)),
+        ],
+        metadata=table_metadata(Predictions),
+        description="Forecast prices 1 to 12 months ahead with 80 % intervals, as of a session. One row per ticker and "
+        "horizon; published as predictions/{session}.json and predictions/latest.json with the model, its track record "
+        "and the tickers that were skipped.",
+    )
+    def daily_predictions(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        from stockfc_assets.evaluation.record import track_record_before
+        from stockfc_assets.forecasts.daily import DailyForecaster
+
+        forecaster = DailyForecaster(
+            platform.warehouse, platform.settings, platform.calendar, source=platform.source_label()
+        )
+        records: dict[dt.date, dict[str, Any]] = {}
+        with partition_log(context) as log:
+            for key in sorted(context.partition_keys):
+                session = dt.date.fromisoformat(key)
+                month = month_of(session)
+                if month not in records:
+                    records[month] = track_record_before(platform.warehouse, platform.calendar, month)
+                forecast = forecaster.forecast(session, track_record=records[month])
+                log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height))
+        yield from log.results()
+
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"html"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.sessions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            dg.AssetDep(daily_predictions, partition_mapping=SAME),
+            dg.AssetDep("raw_ohlcv", partition_mapping=REPORT_HISTORY),
+            dg.AssetDep("onnx_model", partition_mapping=CHAMPION_REACH),
+        ],
+        description="One self-contained HTML page per session: ranked forecasts, fan charts, track record, model card.",
+    )
+    def forecast_report(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        from stockfc_assets.forecasts.session_report import session_report
+
+        def write(key: str) -> Written:
+            page = session_report(
+                platform.warehouse, platform.settings, platform.calendar, dt.date.fromisoformat(key)
+            )
+            version = platform.warehouse.write_file(f"forecast_report/{key}.html", page)
+            location = platform.warehouse.store.location(f"forecast_report/{key}.html")
+            return Written(
+                version, metadata={"report": dg.MetadataValue.path(location), "kilobytes": len(page) // 1000}
+            )
+
+        yield from write_each(context, sorted(context.partition_keys), write)
+
+    return [daily_predictions, forecast_report]
+
+
+def _describe(document: dict[str, Any], version: str, rows: int) -> Written:
+    ranked = sorted(document["predictions"], key=lambda stock: stock["predicted_12m_return"], reverse=True)
+    overall = document["track_record"]["overall"]
+    matured = overall["n"] or 0
+    return Written(
+        version,
+        rows,
+        {
+            "forecasts": document["num_predictions"],
+            "skipped": {entry["ticker"]: entry["reason"] for entry in document["skipped"]},
+            "model": document["model"]["id"],
+            "model_status": document["model"]["status"],
+            "matured_forecasts": matured,
+            "skill_against_no_change": overall["skill"] if matured else "no forecast has matured yet",
+            "source": document["source"]["label"],
+            "ranking": dg.MetadataValue.md(as_markdown_image(ranking_chart(ranked), "12-month forecasts")),
+        },
+    )

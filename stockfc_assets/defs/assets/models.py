@@ -1,0 +1,185 @@
+"""Assets of the models room: the trained model, its ONNX file, and the champion that serves.
+
+What belongs here: finding the parent model, reading and writing around one call into `stockfc_assets.models`. What does
+not: networks and training. torch is imported inside the functions, so that loading definitions does not load it.
+Concept: https://docs.dagster.io/guides/build/partitions-and-backfills
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from stockfc_assets.charts import as_markdown_image, loss_curve
+from stockfc_assets.defs.materialization import OWNERS, Written, partition_log, write_each
+from stockfc_assets.defs.partitions import PREVIOUS, SAME, Grids
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.evaluation.gate import decide
+from stockfc_assets.forecasts.models import champion_before, model_files
+from stockfc_assets.storage.warehouse import content_version, document_bytes
+
+GROUP = "models"
+
+
+def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+    """trained_model, onnx_model, champion_model."""
+
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"torch"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="training",
+        deps=[
+            dg.AssetDep("training_panel", partition_mapping=SAME),
+            dg.AssetDep("trained_model", partition_mapping=PREVIOUS),
+        ],
+        description="Network weights (safetensors) and model card of a month, from data before the month. Fine-tuned from "
+        "the newest earlier model that passed its guards; trained in full where there is none, and regularly.",
+    )
+    def trained_model(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        with partition_log(context) as log:
+            for key in sorted(context.partition_keys):
+                log.add(key, _train(context, platform, key))
+        yield from log.results()
+
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"onnx"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[dg.AssetDep(trained_model, partition_mapping=SAME), dg.AssetDep("training_panel", partition_mapping=SAME)],
+        description="The model as one ONNX file with a dynamic batch (raw features in, log returns of 12 horizons out) and "
+        "its card as JSON: features in order, sectors, window, data versions, hashes, scores.",
+    )
+    def onnx_model(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        yield from write_each(context, sorted(context.partition_keys), lambda key: _export(platform, key))
+
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"json"},
+        owners=OWNERS,
+        code_version="1",
+        partitions_def=grids.months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            dg.AssetDep(onnx_model, partition_mapping=SAME),
+            dg.AssetDep("champion_model", partition_mapping=PREVIOUS),
+        ],
+        description="Which model serves from this month on, and why: the gate's decision with both sides' scores. Daily "
+        "forecasts use the newest champion not later than their own month.",
+    )
+    def champion_model(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[dg.MaterializeResult]:
+        def write(key: str) -> Written:
+            from stockfc_assets.models.guards import guard_failures
+
+            month = dt.date.fromisoformat(key)
+            _, card = model_files(platform.warehouse, month)
+            failures = guard_failures(card["guards"], platform.settings.model.guards)
+            record = decide(month, card, failures, champion_before(platform.warehouse, month))
+            data = document_bytes(record)
+            version = platform.warehouse.write_file(f"champion_model/{key}.json", data)
+            serving = record["model"]["id"] if record["model"] else "none"
+            return Written(
+                version, metadata={"decision": record["decision"], "serves": serving, "reason": record["reason"]}
+            )
+
+        yield from write_each(context, sorted(context.partition_keys), write)
+
+    return [trained_model, onnx_model, champion_model]
+
+
+def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
+    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
+    from stockfc_assets.models.parents import find_parent
+    from stockfc_assets.models.progress import progress_line
+    from stockfc_assets.models.training import fine_tune, train_full
+
+    month = dt.date.fromisoformat(key)
+    settings = platform.settings.model
+    warehouse = platform.warehouse
+    panel_key = f"training_panel/{key}.arrow"
+    panel_bytes = warehouse.read_file(panel_key, remedy=f"materialise training_panel for {key} first")
+    panel = read_panel(warehouse.store.local_path(panel_key))
+    cards = _cards_before(platform, month)
+    parent_key = find_parent(cards, month, settings)
+    began = time.monotonic()
+    arguments = {
+        "data_versions": {"training_panel": content_version(panel_bytes)},
+        "on_progress": lambda event: context.log.info(f"{key}: {progress_line(event)}"),
+    }
+    if parent_key is None:
+        context.log.info(f"{key}: full training on {int(panel.eligible.sum())} samples")
+        model = train_full(panel, settings, month, platform.settings.sectors, **arguments)
+    else:
+        context.log.info(f"{key}: fine-tuning the model of {parent_key}")
+        parent = load_checkpoint(
+            warehouse.read_file(f"trained_model/{parent_key}.safetensors", remedy="materialise it again"), settings
+        )
+        model = fine_tune(panel, parent, settings, month, platform.settings.sectors, **arguments)
+    seconds = time.monotonic() - began
+    version = warehouse.write_file(f"trained_model/{key}.safetensors", checkpoint_bytes(model))
+    warehouse.write_file(f"trained_model/{key}.json", document_bytes(model.card))
+    return Written(version, metadata=_training_metadata(model.card, parent_key, seconds))
+
+
+def _cards_before(platform: Platform, month: dt.date) -> dict[str, dict[str, Any]]:
+    """Model cards by month key, of the months before ``month``."""
+    keys = platform.warehouse.partitions("trained_model", suffix=".json")
+    return {
+        key: platform.warehouse.read_json(f"trained_model/{key}.json", remedy="materialise it again")
+        for key in keys
+        if dt.date.fromisoformat(key) < month
+    }
+
+
+def _training_metadata(card: dict[str, Any], parent_key: str | None, seconds: float) -> dict[str, Any]:
+    overall = card["validation"]["overall"]
+    return {
+        "kind": card["kind"],
+        "parent": parent_key or "none",
+        "seconds": round(seconds, 1),
+        "samples": card["samples"],
+        "validation_mse": overall["mse"] if overall["mse"] is not None else float("nan"),
+        "validation_skill_against_no_change": overall["skill"] if overall["skill"] is not None else float("nan"),
+        "guards": card["guards"],
+        "loss_curve": dg.MetadataValue.md(as_markdown_image(loss_curve(card["history"]), "loss per epoch")),
+    }
+
+
+def _export(platform: Platform, key: str) -> Written:
+    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.models.checkpoint import load_checkpoint
+    from stockfc_assets.models.export import export_with_card
+
+    warehouse = platform.warehouse
+    checkpoint = warehouse.read_file(
+        f"trained_model/{key}.safetensors", remedy=f"materialise trained_model for {key} first"
+    )
+    panel = read_panel(warehouse.store.local_path(f"training_panel/{key}.arrow"))
+    data, card = export_with_card(load_checkpoint(checkpoint, platform.settings.model), panel)
+    version = warehouse.write_file(f"onnx_model/{key}/model.onnx", data)
+    warehouse.write_file(f"onnx_model/{key}/model.json", document_bytes(card))
+    return Written(
+        version,
+        metadata={
+            "model_id": card["model_id"],
+            "megabytes": round(len(data) / 1e6, 2),
+            "parity_max_abs_difference": card["onnx"]["parity_max_abs_difference"],
+        },
+    )

@@ -1,0 +1,57 @@
+"""Builds the Definitions: for production and for tests alike.
+
+What belongs here: putting the pieces together. What does not: any piece.
+Concept: https://docs.dagster.io/guides/build/projects
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from stockfc_assets.defs import assets, checks
+from stockfc_assets.defs.event_log import enable_batching
+from stockfc_assets.defs.jobs import build_jobs
+from stockfc_assets.defs.partitions import build_grids
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.defs.schedules import build_schedules
+from stockfc_assets.settings import Settings
+
+
+def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Fresh Definitions for these settings. ``resource_overrides`` replaces the ``platform`` resource in tests."""
+    enable_batching()
+    platform = Platform(settings)
+    grids = build_grids(platform.calendar, settings.environment.history_start)
+    return dg.Definitions(
+        assets=assets.build_assets(grids, settings.model.training.history_months),
+        asset_checks=checks.build_checks(),
+        jobs=build_jobs(grids),
+        schedules=build_schedules(platform.calendar, settings.environment.schedules),
+        resources={"platform": platform, **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+        loggers={"console": terminal_logger},
+    )
+
+
+@dg.logger(description="What assets say, one line each; Dagster's own events are in the event log.")
+def terminal_logger(_context: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.Logger("stockfc", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: getattr(record, "dagster_meta", {}).get("dagster_event") is None)
+    handler.setFormatter(_MessageFormatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    logger.addHandler(handler)
+    return logger
+
+
+class _MessageFormatter(logging.Formatter):
+    """Dagster prefixes messages with job, run and step; a terminal wants what the asset said."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        original = getattr(record, "dagster_meta", {}).get("orig_message")
+        if original:
+            record = logging.makeLogRecord({**record.__dict__, "msg": original, "args": None})
+        return super().format(record)

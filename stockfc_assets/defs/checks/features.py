@@ -1,0 +1,83 @@
+"""Checks of the features room: ranges and schema (blocking), share of nulls (a warning).
+
+What belongs here: which law blocks what. What does not: the laws (features/laws.py).
+Concept: https://docs.dagster.io/guides/test/asset-checks
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+import numpy as np
+
+from stockfc_assets.defs.checks.common import check_each, partitions_of, result
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.features.laws import feature_problems, null_share
+
+SETTLED_SESSIONS = 265
+"""A ticker that traded so many sessions ago has a full year of features; younger ones are expected to have nulls."""
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """feature_ranges, feature_nulls, panel_time_discipline."""
+
+    @dg.asset_check(
+        asset="weekly_features",
+        blocking=True,
+        description="Features follow the schema, are finite or null, and lie within the ranges that their formulas allow.",
+    )
+    def feature_ranges(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        def find(key: str) -> list[str]:
+            return feature_problems(platform.warehouse.read_table("weekly_features", key), dt.date.fromisoformat(key))
+
+        return check_each(partitions_of(context, platform.warehouse.partitions("weekly_features")), find)
+
+    @dg.asset_check(
+        asset="weekly_features",
+        description="At most `max_null_share` of a session's values are null among tickers with a year of history.",
+    )
+    def feature_nulls(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        stored = platform.warehouse.partitions("weekly_features")
+        keys = partitions_of(context, stored)
+        limit = platform.settings.environment.max_null_share
+        known = set(stored)
+        problems = []
+        for key in keys:
+            year_ago = platform.calendar.before(dt.date.fromisoformat(key), SETTLED_SESSIONS).isoformat()
+            if year_ago not in known:
+                continue
+            settled = platform.warehouse.read_table("weekly_features", year_ago)["ticker"].to_list()
+            share = null_share(platform.warehouse.read_table("weekly_features", key), settled)
+            if share > limit:
+                problems.append(f"{key}: {share:.1%} of the values are null, at most {limit:.0%} expected")
+        return result(problems, keys, severity=dg.AssetCheckSeverity.WARN)
+
+    @dg.asset_check(
+        asset="training_panel",
+        blocking=True,
+        description="No label of a month's panel ends on or after the month's first day, and there are samples to train on.",
+    )
+    def panel_time_discipline(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        from stockfc_assets.features.panel_file import read_panel
+
+        def find(key: str) -> list[str]:
+            panel = read_panel(platform.warehouse.store.local_path(f"training_panel/{key}.arrow"))
+            known = np.isfinite(panel.labels).any(axis=0)
+            late = known & (panel.label_end >= np.datetime64(key))
+            problems = [f"{key}: {int(late.sum())} labels end on or after the month begins"] if late.any() else []
+            if not panel.eligible.any():
+                problems.append(f"{key}: no sample has 156 weeks of history; backfill earlier sessions")
+            return problems
+
+        return check_each(
+            partitions_of(context, platform.warehouse.partitions("training_panel", suffix=".arrow")), find
+        )
+
+    return [feature_ranges, feature_nulls, panel_time_discipline]

@@ -1,0 +1,96 @@
+"""Checks of the market room: the laws of prices, coverage, and facts.
+
+What belongs here: which law blocks what. What does not: the laws (market/laws.py).
+Concept: https://docs.dagster.io/guides/test/asset-checks
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+import polars as pl
+
+from stockfc_assets.defs.checks.common import check_each, partitions_of, result
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.market.laws import coverage, price_problems
+from stockfc_assets.tables import UniverseEnrichment
+
+RECENT_SESSIONS = 20
+"""A member without a trade in so many sessions is taken as not listed, and is not expected."""
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """price_laws, price_coverage, facts_are_dated."""
+
+    @dg.asset_check(
+        asset="raw_ohlcv",
+        blocking=True,
+        description="The laws of prices: low <= open, close <= high; prices > 0; volume >= 0; one row per ticker; every "
+        "row of its own session; every ticker in the universe.",
+    )
+    def price_laws(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        tickers = platform.fetched_tickers()
+
+        def find(key: str) -> list[str]:
+            bars = platform.warehouse.read_table("raw_ohlcv", key)
+            return price_problems(bars, dt.date.fromisoformat(key), tickers)
+
+        return check_each(partitions_of(context, platform.warehouse.partitions("raw_ohlcv")), find)
+
+    @dg.asset_check(
+        asset="raw_ohlcv",
+        blocking=True,
+        description="A session is complete when at least `min_coverage` of the members that traded within "
+        f"{RECENT_SESSIONS} sessions have a price. Names the missing ones.",
+    )
+    def price_coverage(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
+        if not keys:
+            return result([], keys)
+        first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
+        raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
+        traded = {key[0]: frame for key, frame in raw.select("session", "ticker").partition_by("session", as_dict=True).items()}
+        empty = raw.select("session", "ticker").clear()
+        minimum = platform.settings.environment.min_coverage
+
+        def find(key: str) -> list[str]:
+            session = dt.date.fromisoformat(key)
+            before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
+            recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
+            share, missing = coverage(
+                traded.get(session, empty), recent, platform.settings.universe.members(session)
+            )
+            if share >= minimum:
+                return []
+            return [f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {', '.join(missing[:10])}"]
+
+        return check_each(keys, find)
+
+    @dg.asset_check(
+        asset="universe_enrichment",
+        blocking=True,
+        description="Facts follow the schema, one row per member, and carry the month's own date: a fact fetched today is "
+        "never written into a past month.",
+    )
+    def facts_are_dated(
+        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.AssetCheckResult:
+        def find(key: str) -> list[str]:
+            month = dt.date.fromisoformat(key)
+            facts = platform.warehouse.read_table("universe_enrichment", key)
+            problems = [] if UniverseEnrichment.is_valid(facts) else [f"{key}: facts break their schema"]
+            late = facts.filter(pl.col("as_of") != month)["ticker"].to_list()
+            problems += [f"{key}: {ticker} carries another date than the month's" for ticker in late[:5]]
+            members = set(platform.settings.universe.members(month))
+            if members != set(facts["ticker"]):
+                problems.append(f"{key}: facts are not those of the month's {len(members)} members")
+            return problems
+
+        return check_each(partitions_of(context, platform.warehouse.partitions("universe_enrichment")), find)
+
+    return [price_laws, price_coverage, facts_are_dated]

@@ -1,0 +1,100 @@
+"""`stockfc doctor`: is everything in place for tonight's forecast?
+
+What belongs here: one finding per thing that must hold, each with a remedy. What does not: mending anything.
+Concept: https://docs.dagster.io/guides/build/projects (validating definitions)
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from stockfc_assets.defs.resources import Platform
+from stockfc_assets.errors import StockfcError
+from stockfc_assets.forecasts.models import champion_for, model_files
+
+CALENDAR_MARGIN = dt.timedelta(days=60)
+PROBE = ".doctor"
+READ_BACK_SESSIONS = 20
+
+
+def diagnose(platform: Platform, definitions: dg.Definitions, now: dt.datetime) -> list[dict[str, Any]]:
+    """One finding per check: ``check``, ``ok``, ``message`` (what was seen, or the error with its remedy)."""
+    checks: dict[str, Callable[[], str]] = {
+        "configuration": lambda: _configuration(platform),
+        "definitions": lambda: _definitions(definitions),
+        "storage": lambda: _storage(platform),
+        "stored data": lambda: _stored_data(platform),
+        "source": lambda: _source(platform),
+        "calendar": lambda: _calendar(platform, now),
+        "model": lambda: _model(platform, now),
+    }
+    findings = []
+    for name, check in checks.items():
+        try:
+            findings.append({"check": name, "ok": True, "message": check()})
+        except (StockfcError, OSError, dg.DagsterError) as error:
+            findings.append({"check": name, "ok": False, "message": str(error)})
+    return findings
+
+
+def _configuration(platform: Platform) -> str:
+    settings = platform.settings
+    return (
+        f"environment {settings.env!r} from {settings.config_dir}; {len(settings.universe.stocks)} stocks of "
+        f"{settings.universe.name}, benchmark {settings.benchmark}"
+    )
+
+
+def _definitions(definitions: dg.Definitions) -> str:
+    dg.Definitions.validate_loadable(definitions)
+    return f"{len(list(definitions.resolve_asset_graph().get_all_asset_keys()))} assets load"
+
+
+def _storage(platform: Platform) -> str:
+    store = platform.warehouse.store
+    store.write_bytes(PROBE, b"probe")
+    if store.read_bytes(PROBE) != b"probe":
+        raise OSError(f"{store.location(PROBE)}: what was written is not what is read back; check the disk")
+    store.delete(PROBE)
+    return f"{platform.settings.data_root} can be written and read"
+
+
+def _stored_data(platform: Platform) -> str:
+    problems: dict[str, str] = {}
+    count = 0
+    for asset in ("raw_ohlcv", "weekly_features", "daily_predictions"):
+        keys = platform.warehouse.partitions(asset)[-READ_BACK_SESSIONS:]
+        count += len(keys)
+        problems |= platform.warehouse.corrupt_partitions(asset, keys)
+    if problems:
+        raise OSError("; ".join(problems.values()))
+    return f"the newest {count} partitions read back"
+
+
+def _source(platform: Platform) -> str:
+    platform.claim_data_root()
+    described = ", ".join(f"{key} {value}" for key, value in platform.source.describe().items())
+    return f"{platform.source.label}: {described}"
+
+
+def _calendar(platform: Platform, now: dt.datetime) -> str:
+    calendar = platform.calendar
+    if calendar.last_known - now.date() < CALENDAR_MARGIN:
+        raise StockfcError(
+            f"the {calendar.profile.code} calendar ends on {calendar.last_known}; update the exchange_calendars package"
+        )
+    return f"{calendar.profile.code}: newest finished session {calendar.newest_closed(now)}, known to {calendar.last_known}"
+
+
+def _model(platform: Platform, now: dt.datetime) -> str:
+    from stockfc_assets.forecasts.inference import OnnxForecaster
+
+    session = platform.calendar.newest_closed(now)
+    champion = champion_for(platform.warehouse, session)["model"]
+    data, card = model_files(platform.warehouse, dt.date.fromisoformat(f"{champion['month']}-01"))
+    OnnxForecaster(data, card, sectors=platform.settings.sectors)
+    return f"{champion['id']} ({champion['status']}) serves, trained through {champion['trained_through']}"

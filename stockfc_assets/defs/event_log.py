@@ -1,0 +1,74 @@
+"""The instance's SQLite event log, with events of one batch written in one transaction.
+
+What belongs here: how materialisation events reach the instance quickly. What does not: what they say (assets/).
+Concept: https://docs.dagster.io/deployment/oss/dagster-yaml (event log storage).
+
+Why it exists: Dagster's SQLite storage opens two databases and commits twice per event, about 8 ms each. A backfill of
+ten years records some 15,000 events, which is two minutes of bookkeeping for ten seconds of work. Written in batches
+they take seconds. Dagster's Postgres storage batches by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+from dagster import AssetMaterialization, EventLogEntry, OpExecutionContext
+from dagster._core.events import (
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+    generate_event_batch_id,
+)
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+
+BATCH_SIZE = 500
+BATCHED_TYPES = frozenset({DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_MATERIALIZATION_PLANNED})
+
+
+def enable_batching() -> None:
+    """Switches Dagster's event batching on for this process and its children, unless the operator chose a size."""
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
+
+
+class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+    """Dagster's SQLite event log with `store_event_batch` in two transactions instead of two per event.
+
+    Chosen in dagster.yaml (``event_log_storage``); reads and writes the same databases as its parent.
+    """
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
+        enable_batching()
+        return cls(inst_data=inst_data, **config_value)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Stores materialisation events of one asset and run together; anything else one by one, as the parent does."""
+        asset_keys = {event.dagster_event.asset_key for event in events if event.dagster_event}
+        kinds = {event.dagster_event_type for event in events}
+        run_ids = {event.run_id for event in events}
+        if len(asset_keys) != 1 or len(kinds) != 1 or len(run_ids) != 1 or not kinds <= BATCHED_TYPES:
+            for event in events:
+                self.store_event(event)
+            return
+        rows = [self._event_to_row(event) for event in events]
+        insert = SqlEventLogStorageTable.insert()
+        with self.run_connection(run_ids.pop()) as connection:
+            connection.execute(insert, rows)
+        with self.index_transaction() as connection:
+            returning = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+            ids = list(connection.execute(returning, rows).scalars())
+            self._store_asset_event_tags(connection, events, ids)
+            # The asset's own row holds its newest event only: the last of the batch.
+            self._store_asset_event(connection, events[-1], ids[-1])
+
+
+def log_materializations(context: OpExecutionContext, materializations: Sequence[AssetMaterialization]) -> None:
+    """Records materialisations of this step as one batch, in order."""
+    batch = generate_event_batch_id()
+    step = context.get_step_execution_context()
+    for number, materialization in enumerate(materializations, start=1):
+        is_end = number == len(materializations)
+        DagsterEvent.asset_materialization(step, materialization, DagsterEventBatchMetadata(batch, is_end))

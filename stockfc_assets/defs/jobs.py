@@ -1,0 +1,41 @@
+"""The jobs: named selections of assets that schedules, the CLI and the UI run alike.
+
+What belongs here: which assets run together. What does not: when (schedules.py) or what they do (assets/).
+Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
+"""
+
+import dagster as dg
+
+from stockfc_assets.defs.partitions import Grids
+
+HISTORY = "history"
+DAILY_FORECAST = "daily_forecast"
+MONTHLY_MODEL = "monthly_model"
+
+
+def build_jobs(grids: Grids) -> list[dg.UnresolvedAssetJobDefinition]:
+    """history and daily_forecast on the sessions grid, monthly_model on the months grid."""
+    prices = ["universe", "raw_ohlcv", "weekly_features"]
+    return [
+        dg.define_asset_job(
+            HISTORY,
+            prices,
+            partitions_def=grids.sessions,
+            executor_def=dg.in_process_executor,
+            description="Prices and weekly features of past sessions, a range in one run.",
+        ),
+        dg.define_asset_job(
+            DAILY_FORECAST,
+            [*prices, "daily_predictions", "forecast_report"],
+            partitions_def=grids.sessions,
+            executor_def=dg.in_process_executor,
+            description="One session from prices to published forecast and report.",
+        ),
+        dg.define_asset_job(
+            MONTHLY_MODEL,
+            ["universe_enrichment", "training_panel", "trained_model", "onnx_model", "champion_model"],
+            partitions_def=grids.months,
+            executor_def=dg.in_process_executor,
+            description="Company facts, training panel, model, ONNX file and the gate's decision for a month.",
+        ),
+    ]

@@ -1,0 +1,255 @@
+"""What a person at a terminal asks for, as runs of the jobs on this data root's instance.
+
+What belongs here: turning dates into partitions, refusing impossible ones, and running jobs. What does not: texts
+(terminal.py) and the jobs' work (assets/). Concept: https://docs.dagster.io/guides/build/jobs/job-execution
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from stockfc_assets import terminal
+from stockfc_assets.defs.build import build_definitions
+from stockfc_assets.defs.diagnosis import diagnose
+from stockfc_assets.defs.instance import materialized, open_instance, run_job
+from stockfc_assets.defs.jobs import DAILY_FORECAST, HISTORY, MONTHLY_MODEL
+from stockfc_assets.defs.partitions import month_of, next_month
+from stockfc_assets.defs.resources import Platform, open_settings
+from stockfc_assets.errors import DataError, InputError, RunError
+from stockfc_assets.forecasts.daily import LATEST
+from stockfc_assets.forecasts.publication import read_document
+from stockfc_assets.settings import Settings
+
+ASSETS = {
+    "raw_ohlcv": ".parquet",
+    "weekly_features": ".parquet",
+    "universe_enrichment": ".parquet",
+    "training_panel": ".arrow",
+    "trained_model": ".safetensors",
+    "champion_model": ".json",
+    "daily_predictions": ".parquet",
+    "forecast_report": ".html",
+}
+SHOWN_RUNS = 5
+
+
+@contextmanager
+def open_workbench(*, say: Callable[[str], Any], now: dt.datetime | None = None) -> Iterator[Workbench]:
+    """Opens configuration and instance; ``say`` prints a line for the person."""
+    settings = open_settings()
+    with open_instance(settings) as instance:
+        yield Workbench(settings, instance, say=say, now=now or dt.datetime.now(dt.UTC))
+
+
+class Workbench:
+    """``now`` is an aware time; every date that is asked for is checked against it before anything runs."""
+
+    def __init__(
+        self, settings: Settings, instance: dg.DagsterInstance, *, say: Callable[[str], Any], now: dt.datetime
+    ) -> None:
+        self.settings = settings
+        self.instance = instance
+        self.say = say
+        self.now = now
+        self.platform = Platform(settings)
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.settings, resource_overrides={"platform": self.platform})
+
+    # --- dates --------------------------------------------------------------------------------------------------------
+
+    def newest_session(self) -> dt.date:
+        return self.platform.calendar.newest_closed(self.now)
+
+    def session(self, date: dt.date | None) -> dt.date:
+        """A finished session within the grid; the newest one by default."""
+        if date is None:
+            return self.newest_session()
+        self.platform.calendar.require_closed_session(date, self.now)
+        self._require_in_grid(date)
+        return date
+
+    def session_range(self, start: dt.date, end: dt.date | None) -> list[str]:
+        """Keys of the finished sessions from ``start`` to ``end`` (default: the newest); refuses impossible ranges."""
+        newest = self.newest_session()
+        end = end or newest
+        if end < start:
+            raise InputError(f"--to {end} is before --from {start}; swap them")
+        if end > newest:
+            raise InputError(f"--to {end}: sessions after {newest} are not over yet; use --to {newest} or earlier")
+        self._require_in_grid(start)
+        keys = self.platform.sessions_between(start, end)
+        if not keys:
+            raise InputError(f"there is no session from {start} to {end} ({self.platform.calendar.why_closed(start)})")
+        return keys
+
+    def month(self, month: dt.date | None) -> dt.date:
+        """A month within the grid that has begun; the current one by default."""
+        current = month_of(self.newest_session() + dt.timedelta(days=1))
+        current = max(current, month_of(self.now.date()))
+        if month is None:
+            return current
+        if month > current:
+            raise InputError(f"month {month:%Y-%m} has not begun; the current one is {current:%Y-%m}")
+        first = next_month(self.settings.environment.history_start)
+        if month < first:
+            raise InputError(f"month {month:%Y-%m} is before the first one, {first:%Y-%m} (history_start)")
+        return month
+
+    def _require_in_grid(self, date: dt.date) -> None:
+        first = self.settings.environment.history_start
+        if date < first:
+            raise InputError(
+                f"{date} is before history_start {first} of environment {self.settings.env!r}; "
+                "choose a later date or set history_start earlier"
+            )
+
+    # --- jobs ---------------------------------------------------------------------------------------------------------
+
+    def backfill(self, start: dt.date, end: dt.date | None, *, force: bool = False) -> None:
+        """Prices and features of the sessions that are not there yet (of all with ``force``), in one run."""
+        keys = self.session_range(start, end)
+        if not force:
+            there = materialized(self.instance, "raw_ohlcv") & materialized(self.instance, "weekly_features")
+            missing = [key for key in keys if key not in there]
+            if not missing:
+                self.say(f"prices and features: {len(keys)} sessions, {keys[0]} to {keys[-1]}, are there already")
+                return
+            keys = keys[keys.index(missing[0]) : keys.index(missing[-1]) + 1]
+        self._run(HISTORY, keys, f"prices and features of {len(keys)} sessions")
+
+    def daily(self, date: dt.date | None) -> dict[str, Any]:
+        """Forecast, files and report of a session, with the sessions missed before it; returns the document."""
+        session = self.session(date)
+        self._fill_gap_before(session)
+        self._run(DAILY_FORECAST, [session.isoformat()], "forecast")
+        return self.document(session)
+
+    def daily_range(self, start: dt.date, end: dt.date | None) -> None:
+        keys = self.session_range(start, end)
+        self._run(DAILY_FORECAST, keys, f"forecasts of {len(keys)} sessions")
+
+    def monthly(self, start: dt.date | None, end: dt.date | None, *, walk: bool) -> None:
+        """The model of one month, or of every month of a walk, in one run."""
+        first = self.month(start)
+        last = self.month(end) if walk else first
+        if last < first:
+            raise InputError(f"--to {last:%Y-%m} is before --from {first:%Y-%m}; swap them")
+        months = [first]
+        while months[-1] < last:
+            months.append(next_month(months[-1]))
+        what = "model" if len(months) == 1 else f"models of {len(months)} months"
+        self._run(MONTHLY_MODEL, [month.isoformat() for month in months], what)
+        record = self.platform.warehouse.read_json(f"champion_model/{last}.json", remedy="run it again")
+        self.say(record["reason"])
+
+    def ensure_model(self, session: dt.date) -> None:
+        """The model of the session's month, made unless it is there."""
+        month = month_of(session)
+        if month.isoformat() in materialized(self.instance, "champion_model"):
+            self.say(f"model: {month:%Y-%m} is there already")
+        else:
+            self.monthly(month, None, walk=False)
+
+    def ensure_forecast(self, session: dt.date) -> dict[str, Any]:
+        """The session's forecast and report, made unless they are there."""
+        if session.isoformat() in materialized(self.instance, "forecast_report"):
+            self.say(f"forecast: {session} is there already")
+            return self.document(session)
+        return self.daily(session)
+
+    def _fill_gap_before(self, session: dt.date) -> None:
+        stored = [key for key in self.platform.warehouse.partitions("weekly_features") if key < session.isoformat()]
+        if not stored:
+            raise DataError(
+                f"no prices are stored before {session}; run `stockfc backfill --from "
+                f"{max(self.settings.environment.history_start, session.replace(year=session.year - 10, day=1))}` first"
+            )
+        gap = [
+            key
+            for key in self.platform.sessions_between(dt.date.fromisoformat(stored[-1]), session)
+            if stored[-1] < key < session.isoformat()
+        ]
+        if gap:
+            self._run(HISTORY, gap, f"{len(gap)} sessions missed before")
+
+    def _run(self, job: str, keys: Sequence[str], what: str) -> None:
+        span = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
+        self.say(f"{what}, {span} ...")
+        outcome = run_job(self.definitions, self.instance, job, keys)
+        if not outcome.success:
+            said = "\n  ".join(outcome.messages) or "see the run in the UI"
+            raise RunError(f"run {outcome.run_id} of {job} failed:\n  {said}")
+        for message in outcome.messages:
+            self.say(f"warning: {message}")
+        self.say(f"{what}, {span}: done in {outcome.seconds:.1f} s")
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def document(self, session: dt.date | None) -> dict[str, Any]:
+        """A published forecast; the newest by default. Raises DataError with the remedy when there is none."""
+        key = LATEST if session is None else f"predictions/{session}.json"
+        remedy = "run `stockfc daily`" if session is None else f"run `stockfc daily --session {session}`"
+        data = self.platform.warehouse.read_file(key, remedy=remedy)
+        return read_document(data, location=self.platform.warehouse.store.location(key))
+
+    def show(self, document: dict[str, Any], *, top: int) -> None:
+        session = document["session"]
+        store = self.platform.warehouse.store
+        self.say(terminal.forecast_text(document, top=top))
+        self.say("")
+        self.say(f"Forecasts  {store.location(f'predictions/{session}.json')}")
+        self.say(f"Report     {store.location(f'forecast_report/{session}.html')}")
+
+    def report(self, session: dt.date | None) -> str:
+        """Writes the report of a published session again; returns where it is."""
+        key = self.document(session)["session"]
+        definition = self.definitions.resolve_implicit_global_asset_job_def()
+        selection = [dg.AssetKey("forecast_report")]
+        result = definition.execute_in_process(
+            instance=self.instance, partition_key=key, asset_selection=selection, raise_on_error=False
+        )
+        if not result.success:
+            raise RunError(f"run {result.run_id} of forecast_report failed; see the run in the UI")
+        return self.platform.warehouse.store.location(f"forecast_report/{key}.html")
+
+    def status(self) -> dict[str, Any]:
+        """What is stored, which model serves, the newest forecast, the last runs."""
+        warehouse = self.platform.warehouse
+        stored = {asset: warehouse.partitions(asset, suffix) for asset, suffix in ASSETS.items()}
+        champions = stored["champion_model"]
+        champion = warehouse.read_json(f"champion_model/{champions[-1]}.json", remedy="") if champions else None
+        newest = self.newest_session().isoformat()
+        forecasts = stored["daily_predictions"]
+        return {
+            "environment": self.settings.env,
+            "source": self.settings.source,
+            "data_root": str(self.settings.data_root),
+            "newest_finished_session": newest,
+            "newest_forecast": forecasts[-1] if forecasts else None,
+            "forecast_is_current": bool(forecasts) and forecasts[-1] == newest,
+            "champion": champion["model"] if champion else None,
+            "assets": {
+                asset: {"partitions": len(keys), "first": keys[0] if keys else None, "last": keys[-1] if keys else None}
+                for asset, keys in stored.items()
+            },
+            "runs": [
+                {"id": run.run_id, "job": run.job_name, "status": run.status.value, "partition": _partition_of(run)}
+                for run in self.instance.get_runs(limit=SHOWN_RUNS)
+            ],
+        }
+
+    def doctor(self) -> list[dict[str, Any]]:
+        return diagnose(self.platform, self.definitions, self.now)
+
+
+def _partition_of(run: dg.DagsterRun) -> str:
+    start = run.tags.get("dagster/asset_partition_range_start")
+    return f"{start} to {run.tags['dagster/asset_partition_range_end']}" if start else run.tags.get("dagster/partition", "")

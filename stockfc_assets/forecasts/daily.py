@@ -1,0 +1,148 @@
+"""One session's forecast from stored inputs to published files: what the daily asset, the CLI and a function all run.
+
+Reads a warehouse (weekly_features, raw_ohlcv, universe_enrichment, champion_model, onnx_model) and writes
+``daily_predictions/{session}.parquet``, ``predictions/{session}.json`` and ``predictions/latest.json``. Needs neither
+Dagster nor torch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from stockfc_assets.errors import DataError
+from stockfc_assets.features.names import SEQUENCE_WEEKS, SESSIONS_PER_WEEK
+from stockfc_assets.features.panel import ModelInputs, model_inputs
+from stockfc_assets.forecasts.inference import OnnxForecaster
+from stockfc_assets.forecasts.models import champion_for, model_files
+from stockfc_assets.forecasts.predictions import make_predictions, trailing_volatility
+from stockfc_assets.forecasts.publication import (
+    document_problems,
+    latest_may_move,
+    predictions_document,
+)
+from stockfc_assets.market.calendar import TradingCalendar
+from stockfc_assets.settings import Settings
+from stockfc_assets.storage import Warehouse
+from stockfc_assets.storage.warehouse import document_bytes
+from stockfc_assets.tables import UniverseEnrichment
+
+PUBLICATION_TIME = dt.time(23, 0)
+LATEST = "predictions/latest.json"
+SEQUENCE_SESSIONS = SEQUENCE_WEEKS * SESSIONS_PER_WEEK
+
+
+@dataclass(frozen=True)
+class DailyForecast:
+    """What was published for a session: the table, the JSON document, its data version, whether latest.json moved."""
+
+    table: pl.DataFrame
+    document: dict[str, Any]
+    data_version: str
+    is_latest: bool
+
+
+class DailyForecaster:
+    """Forecasts sessions one after the other; models and month facts are read once and kept.
+
+    ``source`` is how the prices' source is named in every file: name, label, simulated.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, settings: Settings, calendar: TradingCalendar, *, source: dict[str, Any]
+    ) -> None:
+        self.warehouse = warehouse
+        self.settings = settings
+        self.calendar = calendar
+        self.source = source
+        self._model = lru_cache(maxsize=2)(self._read_model)
+        self._facts = lru_cache(maxsize=2)(self._read_facts)
+
+    def forecast(self, session: dt.date, *, track_record: dict[str, Any]) -> DailyForecast:
+        """Forecasts and publishes ``session``.
+
+        Raises DataError when inputs or a champion are missing, ModelError when the model's files do not fit, DataError
+        listing the problems when the forecast is not fit to publish; nothing is written then.
+        """
+        champion = champion_for(self.warehouse, session)
+        forecaster, card = self._model(dt.date.fromisoformat(f"{champion['model']['month']}-01"))
+        closes = self._closes(session)
+        inputs, skipped = self._inputs(session, closes)
+        table = make_predictions(
+            inputs,
+            forecaster.predict(inputs),
+            session=session,
+            closes=closes,
+            sectors=self.settings.sectors,
+            card=card,
+            volatility=trailing_volatility(inputs),
+        )
+        document = predictions_document(
+            table,
+            timestamp=dt.datetime.combine(session, PUBLICATION_TIME),
+            model=champion["model"],
+            track_record=track_record,
+            source=self.source,
+            skipped=[{"ticker": ticker, "reason": reason} for ticker, reason in sorted(skipped.items())],
+            names={stock.ticker: stock.name for stock in self.settings.universe.stocks},
+            interval_level=card["interval"]["level"],
+        )
+        problems = document_problems(document, self.settings.universe.members(session))
+        if problems:
+            raise DataError(f"session {session}: not fit to publish:\n" + "\n".join(problems))
+        return self._publish(session, table, document)
+
+    def _publish(self, session: dt.date, table: pl.DataFrame, document: dict[str, Any]) -> DailyForecast:
+        data = document_bytes(document)
+        self.warehouse.write_table("daily_predictions", session.isoformat(), table)
+        version = self.warehouse.write_file(f"predictions/{session}.json", data)
+        store = self.warehouse.store
+        is_latest = latest_may_move(store.read_bytes(LATEST) if store.exists(LATEST) else None, session)
+        if is_latest:
+            store.write_bytes(LATEST, data)
+        return DailyForecast(table, document, version, is_latest)
+
+    def _inputs(self, session: dt.date, closes: dict[str, float]) -> tuple[ModelInputs, dict[str, str]]:
+        start = self.calendar.before(session, SEQUENCE_SESSIONS)
+        keys = [day.isoformat() for day in self.calendar.between(start, session)]
+        features = self.warehouse.read_tables("weekly_features", keys)
+        if features is None or session not in features["session"]:
+            raise DataError(f"session {session}: no weekly_features; run `stockfc backfill --from {start} --to {session}`")
+        facts = self._facts(session.replace(day=1))
+        return model_inputs(
+            features,
+            self._raw_since(facts, session),
+            facts,
+            session,
+            universe=self.settings.universe,
+            sectors=self.settings.sectors,
+            calendar_sessions=self.calendar.sessions,
+        )
+
+    def _raw_since(self, facts: pl.DataFrame, session: dt.date) -> pl.DataFrame:
+        """Prices since the facts' date: splits after it move the facts to the session's share basis."""
+        start = session if facts.is_empty() else facts["as_of"].min()
+        keys = [day.isoformat() for day in self.calendar.between(start, session)]
+        raw = self.warehouse.read_tables("raw_ohlcv", keys)
+        if raw is None:
+            raise DataError(f"session {session}: no raw_ohlcv; run `stockfc backfill --from {start} --to {session}`")
+        return raw
+
+    def _closes(self, session: dt.date) -> dict[str, float]:
+        raw = self.warehouse.read_table("raw_ohlcv", session.isoformat())
+        return dict(zip(raw["ticker"], raw["close"], strict=True))
+
+    def _read_model(self, month: dt.date) -> tuple[OnnxForecaster, dict[str, Any]]:
+        data, card = model_files(self.warehouse, month)
+        return OnnxForecaster(data, card, sectors=self.settings.sectors), card
+
+    def _read_facts(self, month: dt.date) -> pl.DataFrame:
+        """The newest stored facts not later than ``month``; an empty table when there are none."""
+        keys = [key for key in self.warehouse.partitions("universe_enrichment") if dt.date.fromisoformat(key) <= month]
+        if not keys:
+            return UniverseEnrichment.create_empty()
+        return self.warehouse.read_table("universe_enrichment", max(keys))

@@ -1,0 +1,128 @@
+"""Tables and files of the assets, one per partition, in a store.
+
+Layout: ``<asset>/<partition>.parquet`` for tables. A table's data version is the hash of the bytes written, so the same
+rows always have the same version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from stockfc_assets.errors import ConfigError, DataError
+from stockfc_assets.storage.store import Store
+
+SOURCE_MARKER = "source.json"
+
+
+class Warehouse:
+    """Typed access to a store. All partitions are strings (ISO dates); frames are Polars, written as Zstandard Parquet."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def write_table(self, asset: str, partition: str, frame: pl.DataFrame) -> str:
+        """Replaces one partition in one step; returns its data version."""
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd")
+        return self.write_file(table_key(asset, partition), buffer.getvalue())
+
+    def write_file(self, key: str, data: bytes) -> str:
+        """Replaces one file in one step; returns its data version."""
+        self.store.write_bytes(key, data)
+        return content_version(data)
+
+    def read_file(self, key: str, *, remedy: str) -> bytes:
+        """A file's content. Raises DataError naming its location and ``remedy`` when it is missing."""
+        try:
+            return self.store.read_bytes(key)
+        except FileNotFoundError:
+            raise DataError(f"{self.store.location(key)}: missing; {remedy}") from None
+
+    def read_json(self, key: str, *, remedy: str) -> Any:
+        data = self.read_file(key, remedy=remedy)
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise DataError(f"{self.store.location(key)}: not valid JSON ({error}); {remedy}") from None
+
+    def partitions(self, asset: str, suffix: str = ".parquet") -> list[str]:
+        """Stored partitions of an asset, sorted."""
+        names = (key.rpartition("/")[2] for key in self.store.list(asset))
+        return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+
+    def read_table(self, asset: str, partition: str) -> pl.DataFrame:
+        """One partition. Raises DataError when it is missing or corrupt."""
+        key = table_key(asset, partition)
+        return self._parse(key, self.read_file(key, remedy=f"materialise {asset} for {partition} first"), asset, partition)
+
+    def read_tables(self, asset: str, partitions: Iterable[str]) -> pl.DataFrame | None:
+        """Those of ``partitions`` that are stored, one below the other; None when there is none.
+
+        Raises DataError naming every corrupt partition.
+        """
+        stored = set(self.partitions(asset))
+        wanted = [partition for partition in partitions if partition in stored]
+        if not wanted:
+            return None
+        try:
+            return pl.read_parquet([self.store.local_path(table_key(asset, partition)) for partition in wanted])
+        except (pl.exceptions.PolarsError, OSError):
+            return self._read_one_by_one(asset, wanted)
+
+    def corrupt_partitions(self, asset: str, partitions: Iterable[str]) -> dict[str, str]:
+        """Partition -> reason, for those stored files that cannot be read as a table."""
+        problems = {}
+        for partition in partitions:
+            try:
+                self.read_table(asset, partition)
+            except DataError as error:
+                problems[partition] = str(error)
+        return problems
+
+    def require_source(self, identity: Mapping[str, Any]) -> None:
+        """Refuses to mix prices of two sources under one root: the first source to write leaves its identity there."""
+        identity = json.loads(json.dumps(identity))
+        if not self.store.exists(SOURCE_MARKER):
+            self.store.write_bytes(SOURCE_MARKER, json.dumps(identity, indent=1, sort_keys=True).encode())
+            return
+        found = self.read_json(SOURCE_MARKER, remedy="restore it or choose another STOCKFC_DATA")
+        if found != identity:
+            raise ConfigError(
+                f"{self.store.location(SOURCE_MARKER)}: this data root holds prices of {found}, the configured source is "
+                f"{identity}; set STOCKFC_DATA to another folder, or the source back"
+            )
+
+    def _read_one_by_one(self, asset: str, partitions: Sequence[str]) -> pl.DataFrame:
+        problems = self.corrupt_partitions(asset, partitions)
+        if problems:
+            raise DataError("\n".join(problems.values()))
+        return pl.concat([self.read_table(asset, partition) for partition in partitions])
+
+    def _parse(self, key: str, data: bytes, asset: str, partition: str) -> pl.DataFrame:
+        try:
+            return pl.read_parquet(io.BytesIO(data))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{self.store.location(key)}: corrupt ({reason}); materialise {asset} for {partition} again"
+            ) from None
+
+
+def table_key(asset: str, partition: str) -> str:
+    return f"{asset}/{partition}.parquet"
+
+
+def content_version(data: bytes) -> str:
+    """The first 16 hex digits of the content's SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def document_bytes(document: Any) -> bytes:
+    """JSON with sorted keys and no NaN: the same document always gives the same bytes."""
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()

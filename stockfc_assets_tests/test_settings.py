@@ -1,0 +1,119 @@
+"""Settings: the bundled configuration, and one clear message for each way to get one wrong."""
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stockfc_assets.errors import ConfigError
+from stockfc_assets.settings import load_settings
+
+CONFIG = Path(__file__).parents[1] / "config"
+
+
+@pytest.fixture
+def config(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    return tmp_path / "config"
+
+
+def edit(path: Path, change) -> None:
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
+def load(config: Path, **environ: str):
+    return load_settings({"STOCKFC_CONFIG": str(config), **environ})
+
+
+def test_the_bundled_universe_is_core30_of_2025_10_31(config):
+    universe = load(config).universe
+    assert len(universe.stocks) == 31
+    assert len(universe.members(dt.date(2025, 10, 31))) == 31
+    assert universe.exchange == "XTKS"
+    members_before = universe.members(dt.date(2025, 10, 30))
+    assert set(universe.tickers) - set(members_before) == {"6857.T", "8729.T"}
+    japan_tobacco = universe.stocks[0]
+    assert japan_tobacco.is_member(dt.date(2020, 1, 31))
+    assert not japan_tobacco.is_member(dt.date(2020, 2, 1))
+    assert japan_tobacco.is_member(dt.date(2025, 1, 31))
+
+
+def test_membership_agrees_with_every_known_list_of_the_exchange():
+    import csv
+
+    snapshots = Path(__file__).parents[2] / "shared/data/facts/core30_snapshots.csv"
+    if not snapshots.is_file():
+        pytest.skip("shared data are not beside the checkout")
+    universe = load_settings({"STOCKFC_CONFIG": str(CONFIG)}).universe
+    rows = list(csv.DictReader(snapshots.open(encoding="utf-8")))
+    for as_of in sorted({row["as_of"] for row in rows}):
+        listed = {f"{row['code']}.T" for row in rows if row["as_of"] == as_of} & set(universe.tickers)
+        assert set(universe.members(dt.datetime.strptime(as_of, "%Y%m%d").date())) == listed  # noqa: DTZ007
+
+
+def test_environment_variables_choose_environment_data_and_source(config, tmp_path):
+    settings = load(config, STOCKFC_DATA=str(tmp_path / "d"))
+    assert (settings.env, settings.source, settings.data_root) == ("local", "simulated", tmp_path / "d")
+    prices = {"STOCKFC_ENV": "files", "STOCKFC_PRICES": str(tmp_path), "STOCKFC_SPLITS": str(tmp_path / "s.csv")}
+    files = load(config, **prices)
+    assert files.environment.sources.files.prices == tmp_path
+    assert files.benchmark == "equal_weighted"
+    assert load(config, **prices, STOCKFC_SOURCE="simulated").source == "simulated"
+
+
+BAD = [
+    ("environments/local.yaml", lambda c: c.update(sorce="files"), r"local\.yaml: sorce: unknown key; allowed here: .*source"),
+    ("environments/local.yaml", lambda c: c.update(history_start="2020-02-30"), r"history_start: '2020-02-30' .*date"),
+    ("environments/local.yaml", lambda c: c.update(min_coverage=1.5), r"min_coverage: 1\.5 .*less than or equal to 1"),
+    ("environments/local.yaml", lambda c: c.update(min_coverage="most"), r"min_coverage: 'most' .*number"),
+    ("environments/local.yaml", lambda c: c.update(schedules={"activ": True}), r"schedules\.activ: unknown key; allowed here: active"),
+    ("environments/local.yaml", lambda c: c.update(source="files"), r"sources\.files is missing"),
+    ("model.yaml", lambda c: c["training"].update(threads=0), r"model\.yaml: training\.threads: 0 .*greater than or equal to 1"),
+    ("model.yaml", lambda c: c["training"]["full"].update(epoch=3), r"training\.full\.epoch: unknown key; allowed here: batch_size"),
+    ("sectors.yaml", lambda c: c["sectors"].update(Foods=2), r"sectors\.yaml: sectors: sector 'Energy Resources': id 2 is used twice"),
+    ("sectors.yaml", lambda c: c["sectors"].update(New=99), r"sectors\.yaml: New: id 99 needs network\.sector_capacity > 99"),
+    ("universes/topix_core30.yaml", lambda c: c["stocks"].append(c["stocks"][0]), r"stocks: duplicate ticker '2914\.T'"),
+    ("universes/topix_core30.yaml", lambda c: c["stocks"][3].update(sector="Drugs"), r"4502\.T: sector 'Drugs' is not in .*sectors\.yaml; append"),
+    ("universes/topix_core30.yaml", lambda c: c["stocks"][1].pop("name"), r"stocks\.1\.name: missing; add it"),
+    ("universes/topix_core30.yaml", lambda c: c["stocks"][1].update(ticker="../x"), r"stocks\.1\.ticker: '\.\./x'"),
+    (
+        "universes/topix_core30.yaml",
+        lambda c: c["stocks"][0].update(member=[{"member_from": "2020-01-02", "member_to": "2020-01-01"}]),
+        r"stocks\.0\.member\.0: member_to 2020-01-01 is before member_from 2020-01-02",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "change", "message"), BAD, ids=[message[:40] for _, _, message in BAD])
+def test_bad_configuration_is_refused_by_name(config, file, change, message):
+    edit(config / file, change)
+    with pytest.raises(ConfigError, match=message) as error:
+        load(config)
+    assert Path(file).name in str(error.value)
+
+
+def test_a_duplicate_key_is_refused_with_its_line(config):
+    path = config / "environments/local.yaml"
+    path.write_text(path.read_text() + "source: files\n")
+    with pytest.raises(ConfigError, match=r"duplicate key 'source'(.|\n)*line 5"):
+        load(config)
+
+
+def test_not_yaml_at_all_is_refused(config):
+    (config / "model.yaml").write_text("training: [1, 2")
+    with pytest.raises(ConfigError, match=r"model\.yaml: not valid YAML"):
+        load(config)
+
+
+def test_an_unknown_environment_lists_the_known_ones(config):
+    with pytest.raises(ConfigError, match=r"STOCKFC_ENV=prod: .*known environments: files, local"):
+        load(config, STOCKFC_ENV="prod")
+
+
+def test_a_variable_that_is_not_set_is_named(config):
+    with pytest.raises(ConfigError, match=r"files\.yaml: '\$\{STOCKFC_PRICES\}' needs the environment variable STOCKFC_PRICES"):
+        load(config, STOCKFC_ENV="files")
