@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from dagster import AssetMaterialization, EventLogEntry, OpExecutionContext
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import (
     DagsterEvent,
     DagsterEventBatchMetadata,
@@ -63,6 +64,19 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._store_asset_event_tags(connection, events, ids)
             # The asset's own row holds its newest event only: the last of the batch.
             self._store_asset_event(connection, events[-1], ids[-1])
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Plans one evaluation per check and run, as our checks report it (one result for the whole run).
+
+        The parent would plan one for each partition of the run, 28 KB each for a range of ten years, and leave all but
+        one of them planned for ever.
+        """
+        planned = event.get_dagster_event().event_specific_data
+        whole_run = AssetCheckEvaluationPlanned(
+            asset_key=planned.asset_key, check_name=planned.check_name, partitions_subset=None
+        )
+        dagster_event = event.get_dagster_event()._replace(event_specific_data=whole_run)
+        super()._store_asset_check_evaluation_planned(event._replace(dagster_event=dagster_event), event_id)
 
 
 def log_materializations(context: OpExecutionContext, materializations: Sequence[AssetMaterialization]) -> None:

@@ -23,6 +23,9 @@ from stockfc_assets.settings import Settings
 
 USER_ERRORS = frozenset(name for name in vars(errors) if name.endswith("Error"))
 
+TERMINAL_LOG = {"loggers": {"console": {}}}
+"""Chooses the terminal logger of build.py; without it Dagster prints every event of its own."""
+
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -72,11 +75,12 @@ def run_job(
     """Runs a job in this process over one partition or a contiguous range (first to last of ``partitions``)."""
     began = time.monotonic()
     definition = definitions.resolve_job_def(job)
+    common = {"instance": instance, "run_config": TERMINAL_LOG, "raise_on_error": False}
     if len(partitions) == 1:
-        result = definition.execute_in_process(instance=instance, partition_key=partitions[0], raise_on_error=False)
+        result = definition.execute_in_process(partition_key=partitions[0], **common)
     else:
         tags = {ASSET_PARTITION_RANGE_START_TAG: partitions[0], ASSET_PARTITION_RANGE_END_TAG: partitions[-1]}
-        result = definition.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        result = definition.execute_in_process(tags=tags, **common)
     return RunOutcome(result.run_id, result.success, time.monotonic() - began, tuple(_messages(result)))
 
 

@@ -5,6 +5,7 @@ Concept: https://docs.dagster.io/guides/build/jobs/asset-jobs
 """
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from stockfc_assets.defs.partitions import Grids
 
@@ -13,9 +14,10 @@ DAILY_FORECAST = "daily_forecast"
 MONTHLY_MODEL = "monthly_model"
 
 
-def build_jobs(grids: Grids) -> list[dg.UnresolvedAssetJobDefinition]:
+
+def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
     """history and daily_forecast on the sessions grid, monthly_model on the months grid."""
-    prices = ["universe", "raw_ohlcv", "weekly_features"]
+    prices = ["raw_ohlcv", "weekly_features"]
     return [
         dg.define_asset_job(
             HISTORY,
@@ -26,7 +28,7 @@ def build_jobs(grids: Grids) -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             DAILY_FORECAST,
-            [*prices, "daily_predictions", "forecast_report"],
+            ["universe", *prices, "daily_predictions", "forecast_report"],
             partitions_def=grids.sessions,
             executor_def=dg.in_process_executor,
             description="One session from prices to published forecast and report.",

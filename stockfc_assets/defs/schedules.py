@@ -7,8 +7,6 @@ Schedules name the partition explicitly: Dagster's `build_schedule_from_partitio
 and would ask for Friday again on Saturday and Sunday.
 """
 
-from __future__ import annotations
-
 from zoneinfo import ZoneInfo
 
 import dagster as dg

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from stockfc_assets.evaluation.scores import track_record
-from stockfc_assets.features.panel import add_months
+from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.calendar import TradingCalendar
 from stockfc_assets.storage import Warehouse
 from stockfc_assets.tables import Predictions, RawOhlcv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -26,28 +27,41 @@ TOLERANCE = 1e-5
 SHOWN = 5
 
 
-def feature_problems(rows: pl.DataFrame, session: dt.date) -> list[str]:
-    """What is wrong with the rows of one session's partition: schema, infinite values, values outside `RANGES`."""
+def feature_problems(rows: pl.DataFrame) -> list[str]:
+    """What is wrong with stored rows of one or many sessions: schema, infinite values, values outside `RANGES`."""
     if not WeeklyFeatures.is_valid(rows):
         counts = WeeklyFeatures.filter(rows)[1].counts()
-        return [f"{session}: {count} rows break {rule}" for rule, count in counts.items()]
-    problems = []
+        return [f"{count} rows break {rule}" for rule, count in counts.items()]
     strange = rows.filter(
         pl.any_horizontal(pl.col(name).is_infinite() | pl.col(name).is_nan() for name in WEEKLY_FEATURES)
     )
-    if strange.height:
-        problems.append(f"{session}: infinite or NaN features for {', '.join(strange['ticker'].head(SHOWN))}")
+    problems = [f"{row['session']}: {row['ticker']} has infinite or NaN features" for row in strange.head(SHOWN).to_dicts()]
     for name, (low, high) in RANGES.items():
         outside = rows.filter(~pl.col(name).is_between(low - TOLERANCE, high + TOLERANCE))
         problems += [
-            f"{session}: {row['ticker']} {name} = {row[name]:.4g}, expected {low:g} to {high:g}"
+            f"{row['session']}: {row['ticker']} {name} = {row[name]:.4g}, expected {low:g} to {high:g}"
             for row in outside.head(SHOWN).to_dicts()
         ]
     return problems
 
 
-def null_share(rows: pl.DataFrame, tickers: list[str] | None = None) -> float:
-    """Share of feature values that are null, in 0..1, among ``tickers`` (all by default); 0 without rows."""
-    chosen = rows if tickers is None else rows.filter(pl.col("ticker").is_in(tickers))
-    cells = chosen.height * len(WEEKLY_FEATURES)
-    return sum(chosen.select(WEEKLY_FEATURES).null_count().row(0)) / cells if cells else 0.0
+def null_shares(rows: pl.DataFrame, settled_from: pl.DataFrame) -> pl.DataFrame:
+    """Per session, the share of feature values that are null among tickers that have traded for long enough.
+
+    ``settled_from`` holds ticker and settled (the first session by which a ticker is expected to have all features).
+    Returns session, null_share (0..1); sessions without a settled ticker are left out.
+    """
+    nulls = pl.sum_horizontal(pl.col(name).is_null() for name in WEEKLY_FEATURES)
+    settled = rows.join(settled_from, on="ticker").filter(pl.col("session") >= pl.col("settled"))
+    return (
+        settled.group_by("session").agg((nulls.sum() / (pl.len() * len(WEEKLY_FEATURES))).alias("null_share")).sort("session")
+    )
+
+
+def settled_from(raw: pl.DataFrame, calendar_sessions: Sequence[dt.date], count: int) -> pl.DataFrame:
+    """Per ticker, the session ``count`` sessions after its first row in ``raw``: ticker, settled."""
+    position = {session: number for number, session in enumerate(calendar_sessions)}
+    first = raw.group_by("ticker").agg(pl.col("session").min()).sort("ticker")
+    last = len(calendar_sessions) - 1
+    settled = [calendar_sessions[min(position[session] + count, last)] for session in first["session"]]
+    return first.select("ticker").with_columns(pl.Series("settled", settled, dtype=pl.Date))

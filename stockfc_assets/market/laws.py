@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection
 
 import polars as pl
@@ -12,21 +11,28 @@ from stockfc_assets.tables import RawOhlcv
 SHOWN = 5
 
 
-def price_problems(bars: pl.DataFrame, session: dt.date, tickers: Collection[str]) -> list[str]:
-    """What is wrong with the rows of one session's partition.
+def price_problems(bars: pl.DataFrame, tickers: Collection[str]) -> list[str]:
+    """What is wrong with stored rows of one or many sessions.
 
-    Checks the schema and its rules (low <= open, close <= high; prices > 0; volume >= 0; one row per ticker), that every
-    row is of ``session`` and that every ticker is one of ``tickers`` (the universe and its benchmark).
+    ``bars`` are tables.RawOhlcv rows with one column more, ``partition``: the ISO date of the partition that holds the
+    row. Checks the schema and its rules (low <= open, close <= high; prices > 0; volume >= 0; one row per ticker and
+    session), that every row is of its partition's session, and that every ticker is one of ``tickers``.
     """
+    rows = bars.drop("partition")
     problems = []
-    if not RawOhlcv.is_valid(bars, cast=True):
-        for rule, count in RawOhlcv.filter(bars, cast=True)[1].counts().items():
-            problems.append(f"{session}: {count} rows break {rule}")
-    strange = bars.filter(pl.col("session") != session)
-    problems += [f"{session}: {row['ticker']} has a row of {row['session']}" for row in strange.head(SHOWN).to_dicts()]
-    unknown = sorted(set(bars["ticker"]) - set(tickers))
-    if unknown:
-        problems.append(f"{session}: not in the universe: {', '.join(unknown[:SHOWN])}")
+    if not RawOhlcv.is_valid(rows):
+        broken = RawOhlcv.filter(rows)[1]
+        first = broken.invalid().head(SHOWN)
+        named = ", ".join(f"{row['ticker']} {row['session']}" for row in first.to_dicts())
+        problems += [f"{count} rows break {rule}; first rows: {named}" for rule, count in broken.counts().items()]
+    strange = bars.filter(pl.col("session").dt.to_string() != pl.col("partition"))
+    problems += [
+        f"{row['partition']}: {row['ticker']} has a row of {row['session']}" for row in strange.head(SHOWN).to_dicts()
+    ]
+    unknown = bars.filter(~pl.col("ticker").is_in(list(tickers)))
+    problems += [
+        f"{row['partition']}: {row['ticker']} is not in the universe" for row in unknown.head(SHOWN).to_dicts()
+    ]
     return problems
 
 

@@ -61,19 +61,27 @@ class Warehouse:
         key = table_key(asset, partition)
         return self._parse(key, self.read_file(key, remedy=f"materialise {asset} for {partition} first"), asset, partition)
 
-    def read_tables(self, asset: str, partitions: Iterable[str]) -> pl.DataFrame | None:
+    def read_tables(
+        self, asset: str, partitions: Iterable[str], *, partition_column: str | None = None
+    ) -> pl.DataFrame | None:
         """Those of ``partitions`` that are stored, one below the other; None when there is none.
 
-        Raises DataError naming every corrupt partition.
+        With ``partition_column``, a last column of that name says which partition holds the row. Raises DataError naming
+        every corrupt partition.
         """
         stored = set(self.partitions(asset))
         wanted = [partition for partition in partitions if partition in stored]
         if not wanted:
             return None
+        paths = [self.store.local_path(table_key(asset, partition)) for partition in wanted]
         try:
-            return pl.read_parquet([self.store.local_path(table_key(asset, partition)) for partition in wanted])
+            frame = pl.read_parquet(paths, include_file_paths=partition_column)
         except (pl.exceptions.PolarsError, OSError):
-            return self._read_one_by_one(asset, wanted)
+            problems = self.corrupt_partitions(asset, wanted)
+            raise DataError("\n".join(problems.values()) or f"{asset}: cannot be read") from None
+        if partition_column is None:
+            return frame
+        return frame.with_columns(pl.col(partition_column).str.extract(r"([^/\\]+)\.parquet$"))
 
     def corrupt_partitions(self, asset: str, partitions: Iterable[str]) -> dict[str, str]:
         """Partition -> reason, for those stored files that cannot be read as a table."""
@@ -97,12 +105,6 @@ class Warehouse:
                 f"{self.store.location(SOURCE_MARKER)}: this data root holds prices of {found}, the configured source is "
                 f"{identity}; set STOCKFC_DATA to another folder, or the source back"
             )
-
-    def _read_one_by_one(self, asset: str, partitions: Sequence[str]) -> pl.DataFrame:
-        problems = self.corrupt_partitions(asset, partitions)
-        if problems:
-            raise DataError("\n".join(problems.values()))
-        return pl.concat([self.read_table(asset, partition) for partition in partitions])
 
     def _parse(self, key: str, data: bytes, asset: str, partition: str) -> pl.DataFrame:
         try:

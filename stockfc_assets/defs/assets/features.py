@@ -4,8 +4,6 @@ What belongs here: reading and writing around one call into `stockfc_assets.feat
 Concept: https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 
@@ -17,9 +15,10 @@ from stockfc_assets.defs.materialization import OWNERS, Written, table_metadata,
 from stockfc_assets.defs.partitions import FEATURE_LOOKBACK, Grids, history_before
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.names import HORIZONS, WEEKLY_FEATURES
-from stockfc_assets.features.panel import add_months, build_panel
+from stockfc_assets.features.panel import build_panel
 from stockfc_assets.features.panel_file import panel_bytes
 from stockfc_assets.features.weekly import LOOKBACK_SESSIONS, weekly_features
+from stockfc_assets.features.weeks import add_months
 from stockfc_assets.tables import UniverseEnrichment, WeeklyFeatures
 
 GROUP = "features"
@@ -50,9 +49,9 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
         frame = weekly_features(
             raw,
             targets,
-            calendar_sessions=platform.calendar.sessions,
+            platform.calendar.sessions,
+            platform.settings.universe,
             benchmark=platform.settings.benchmark,
-            members=platform.settings.universe.tickers,
         )
         by_session = {key[0].isoformat(): rows for key, rows in frame.partition_by("session", as_dict=True).items()}
         empty = frame.clear()
@@ -108,11 +107,11 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
                 features.filter(known),
                 raw.filter(known),
                 UniverseEnrichment.create_empty() if enrichments is None else enrichments.filter(pl.col("as_of") < month),
-                universe=platform.settings.universe,
-                sectors=platform.settings.sectors,
-                calendar_sessions=platform.calendar.sessions,
-                start=begins,
-                month=month,
+                platform.settings.universe,
+                platform.settings.sectors,
+                platform.calendar.sessions,
+                begins,
+                month,
             )
             data = panel_bytes(panel)
             version = platform.warehouse.write_file(f"training_panel/{key}.arrow", data)

@@ -5,8 +5,6 @@ onnxruntime is imported inside the functions, so that loading definitions does n
 Concept: https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any

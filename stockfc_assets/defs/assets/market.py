@@ -4,8 +4,6 @@ What belongs here: reading and writing around one call into `stockfc_assets.mark
 arithmetic. Concept: https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 

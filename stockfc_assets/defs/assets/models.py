@@ -5,8 +5,6 @@ not: networks and training. torch is imported inside the functions, so that load
 Concept: https://docs.dagster.io/guides/build/partitions-and-backfills
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import time
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ What belongs here: looping and reporting. What does not: any law (market/laws.py
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import dagster as dg

@@ -4,16 +4,15 @@ What belongs here: which law blocks what. What does not: the laws (features/laws
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
 from stockfc_assets.defs.checks.common import check_each, partitions_of, result
 from stockfc_assets.defs.resources import Platform
-from stockfc_assets.features.laws import feature_problems, null_share
+from stockfc_assets.features.laws import feature_problems, null_shares, settled_from
 
 SETTLED_SESSIONS = 265
 """A ticker that traded so many sessions ago has a full year of features; younger ones are expected to have nulls."""
@@ -30,10 +29,9 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     def feature_ranges(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
-        def find(key: str) -> list[str]:
-            return feature_problems(platform.warehouse.read_table("weekly_features", key), dt.date.fromisoformat(key))
-
-        return check_each(partitions_of(context, platform.warehouse.partitions("weekly_features")), find)
+        keys = partitions_of(context, platform.warehouse.partitions("weekly_features"))
+        rows = platform.warehouse.read_tables("weekly_features", keys)
+        return result([] if rows is None else feature_problems(rows), keys)
 
     @dg.asset_check(
         asset="weekly_features",
@@ -44,17 +42,17 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     ) -> dg.AssetCheckResult:
         stored = platform.warehouse.partitions("weekly_features")
         keys = partitions_of(context, stored)
+        rows = platform.warehouse.read_tables("weekly_features", keys)
+        if rows is None:
+            return result([], keys)
         limit = platform.settings.environment.max_null_share
-        known = set(stored)
-        problems = []
-        for key in keys:
-            year_ago = platform.calendar.before(dt.date.fromisoformat(key), SETTLED_SESSIONS).isoformat()
-            if year_ago not in known:
-                continue
-            settled = platform.warehouse.read_table("weekly_features", year_ago)["ticker"].to_list()
-            share = null_share(platform.warehouse.read_table("weekly_features", key), settled)
-            if share > limit:
-                problems.append(f"{key}: {share:.1%} of the values are null, at most {limit:.0%} expected")
+        year_ago = platform.calendar.before(dt.date.fromisoformat(keys[0]), SETTLED_SESSIONS).isoformat()
+        before = platform.warehouse.read_tables("raw_ohlcv", [key for key in stored if year_ago <= key <= keys[-1]])
+        shares = null_shares(rows, settled_from(before, platform.calendar.sessions, SETTLED_SESSIONS))
+        problems = [
+            f"{session}: {share:.1%} of the values are null, at most {limit:.0%} expected"
+            for session, share in shares.filter(pl.col("null_share") > limit).iter_rows()
+        ]
         return result(problems, keys, severity=dg.AssetCheckSeverity.WARN)
 
     @dg.asset_check(

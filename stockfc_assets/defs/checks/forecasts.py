@@ -5,8 +5,6 @@ refuses to write a forecast that is not fit to publish).
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

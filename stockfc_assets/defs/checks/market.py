@@ -4,8 +4,6 @@ What belongs here: which law blocks what. What does not: the laws (market/laws.p
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg
@@ -32,13 +30,9 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     def price_laws(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
-        tickers = platform.fetched_tickers()
-
-        def find(key: str) -> list[str]:
-            bars = platform.warehouse.read_table("raw_ohlcv", key)
-            return price_problems(bars, dt.date.fromisoformat(key), tickers)
-
-        return check_each(partitions_of(context, platform.warehouse.partitions("raw_ohlcv")), find)
+        keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
+        bars = platform.warehouse.read_tables("raw_ohlcv", keys, partition_column="partition")
+        return result([] if bars is None else price_problems(bars, platform.fetched_tickers()), keys)
 
     @dg.asset_check(
         asset="raw_ohlcv",

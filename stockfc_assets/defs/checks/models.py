@@ -4,8 +4,6 @@ What belongs here: which guard blocks what. What does not: the guards (models/gu
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg
