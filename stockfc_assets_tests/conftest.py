@@ -1,0 +1,92 @@
+"""Shared by all tests: small markets in a folder of their own, and real Dagster instances on it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from stockfc_assets.defs.instance import open_instance
+from stockfc_assets.defs.resources import open_settings
+from stockfc_assets.defs.workbench import Workbench
+from stockfc_assets.settings import Settings
+
+REPO = Path(__file__).parents[1]
+SHARED = REPO.parent / "shared" / "data"
+NOW = dt.datetime(2024, 3, 1, 14, 0, tzinfo=dt.UTC)
+"""23:00 in Tokyo on Friday 2024-03-01: that session is over."""
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real prices beside the checkout; tests that need them skip where they are absent."""
+    if not SHARED.is_dir():
+        pytest.skip("shared/data is not beside the checkout")
+    return SHARED
+
+
+def tiny_config(folder: Path, *, tickers: int = 12, history_start: str = "2019-01-04", **environment: object) -> Path:
+    """A configuration whose network and training are small enough for tests; everything else is the real thing."""
+    config = folder / "config"
+    shutil.copytree(REPO / "config", config)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(REPO / name, folder / name)
+    universe = yaml.safe_load((config / "universes/topix_core30.yaml").read_text())
+    universe["stocks"] = universe["stocks"][-tickers:]
+    for stock in universe["stocks"]:
+        stock["member"] = [{"member_from": "2010-01-04"}]
+    (config / "universes/tiny.yaml").write_text(yaml.safe_dump(universe, sort_keys=False))
+    local = yaml.safe_load((config / "environments/local.yaml").read_text())
+    local |= {"universe": "tiny", "history_start": history_start, **environment}
+    (config / "environments/local.yaml").write_text(yaml.safe_dump(local))
+    model = yaml.safe_load((config / "model.yaml").read_text())
+    model["network"] |= {"hidden": 6, "sector_dim": 2, "mlp": [12, 8]}
+    model["training"] |= {
+        "history_months": 62,
+        "full": {"samples_per_epoch": 256, "epochs": 2, "batch_size": 64, "validation_months": 8},
+        "fine_tuning": {"epochs": 1, "new_samples": 64},
+    }
+    (config / "model.yaml").write_text(yaml.safe_dump(model))
+    return config
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings of a tiny market under ``tmp_path``; keyword arguments go to `tiny_config`."""
+
+    def make(**options: object) -> Settings:
+        config = tiny_config(tmp_path, **options)
+        return open_settings({"STOCKFC_CONFIG": str(config), "STOCKFC_DATA": str(tmp_path / "data")})
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture
+def instance(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
+    with open_instance(settings) as opened:
+        yield opened
+    os.environ.pop("DAGSTER_HOME", None)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def bench(settings: Settings, instance: dg.DagsterInstance, said: list[str]) -> Workbench:
+    """A workbench on the tiny market at 23:00 Tokyo on 2024-03-01; what it tells the person is in ``said``."""
+    return Workbench(settings, instance, say=said.append, now=NOW)
