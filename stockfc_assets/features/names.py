@@ -52,3 +52,6 @@ SESSIONS_PER_YEAR: Final = 245
 
 VOLATILITY_FEATURE: Final = "volatility_13w"
 """The trailing volatility (annualised) by which targets and intervals are scaled."""
+
+MIN_VOLATILITY: Final = 0.05
+"""Annualised. Below it a stock has hardly traded: targets and intervals are scaled as if it were this."""

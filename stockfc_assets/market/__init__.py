@@ -1,0 +1,1 @@
+"""Exchange calendar, price sources, as-traded prices and company facts."""

@@ -59,7 +59,8 @@ class TradingCalendar:
         self.sessions: tuple[dt.date, ...] = tuple(stamp.date() for stamp in calendar.sessions)
         self.last_known = self.sessions[-1]
         holidays = calendar.regular_holidays.holidays(FIRST_DATE.isoformat(), self.last_known.isoformat(), return_name=True)
-        self._holiday_names = {stamp.date(): str(name) for stamp, name in holidays.items()}
+        # The library marks rules that changed over time: "Marine Day (2022 onwards)".
+        self._holiday_names = {stamp.date(): str(name).partition(" (")[0] for stamp, name in holidays.items()}
 
     def is_session(self, date: dt.date) -> bool:
         index = bisect.bisect_left(self.sessions, date)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from stockfc_assets.charts import as_markdown_image, loss_curve
 from stockfc_assets.defs.materialization import OWNERS, Written, partition_log, write_each
@@ -21,6 +22,7 @@ from stockfc_assets.forecasts.models import champion_before, model_files
 from stockfc_assets.storage.warehouse import content_version, document_bytes
 
 GROUP = "models"
+PARITY_SAMPLES = 64
 
 
 def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -104,9 +106,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
     from stockfc_assets.features.panel_file import read_panel
     from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
+    from stockfc_assets.models.fine_tuning import fine_tune
     from stockfc_assets.models.parents import find_parent
-    from stockfc_assets.models.progress import progress_line
-    from stockfc_assets.models.training import fine_tune, train_full
+    from stockfc_assets.models.training import train_full
 
     month = dt.date.fromisoformat(key)
     settings = platform.settings.model
@@ -119,17 +121,17 @@ def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> W
     began = time.monotonic()
     arguments = {
         "data_versions": {"training_panel": content_version(panel_bytes)},
-        "on_progress": lambda event: context.log.info(f"{key}: {progress_line(event)}"),
+        "on_progress": lambda event: context.log.info(f"{key}: {event}"),
     }
     if parent_key is None:
         context.log.info(f"{key}: full training on {int(panel.eligible.sum())} samples")
-        model = train_full(panel, settings, month, platform.settings.sectors, **arguments)
+        model = train_full(panel, settings, month, **arguments)
     else:
         context.log.info(f"{key}: fine-tuning the model of {parent_key}")
         parent = load_checkpoint(
             warehouse.read_file(f"trained_model/{parent_key}.safetensors", remedy="materialise it again"), settings
         )
-        model = fine_tune(panel, parent, settings, month, platform.settings.sectors, **arguments)
+        model = fine_tune(panel, parent, settings, month, **arguments)
     seconds = time.monotonic() - began
     version = warehouse.write_file(f"trained_model/{key}.safetensors", checkpoint_bytes(model))
     warehouse.write_file(f"trained_model/{key}.json", document_bytes(model.card))
@@ -161,16 +163,21 @@ def _training_metadata(card: dict[str, Any], parent_key: str | None, seconds: fl
 
 
 def _export(platform: Platform, key: str) -> Written:
+    from stockfc_assets.features.panel import gather
     from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.models.card import model_card
     from stockfc_assets.models.checkpoint import load_checkpoint
-    from stockfc_assets.models.export import export_with_card
+    from stockfc_assets.models.export import export_onnx, parity
 
     warehouse = platform.warehouse
     checkpoint = warehouse.read_file(
         f"trained_model/{key}.safetensors", remedy=f"materialise trained_model for {key} first"
     )
+    trained = load_checkpoint(checkpoint, platform.settings.model)
     panel = read_panel(warehouse.store.local_path(f"training_panel/{key}.arrow"))
-    data, card = export_with_card(load_checkpoint(checkpoint, platform.settings.model), panel)
+    data = export_onnx(trained.network)
+    difference = parity(trained.network, data, gather(panel, *_parity_samples(panel.eligible)))
+    card = model_card(trained, data, difference, platform.settings.sectors)
     version = warehouse.write_file(f"onnx_model/{key}/model.onnx", data)
     warehouse.write_file(f"onnx_model/{key}/model.json", document_bytes(card))
     return Written(
@@ -181,3 +188,10 @@ def _export(platform: Platform, key: str) -> Written:
             "parity_max_abs_difference": card["onnx"]["parity_max_abs_difference"],
         },
     )
+
+
+def _parity_samples(eligible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Evenly spaced real samples on which torch and ONNX are compared."""
+    ticker, session = np.nonzero(eligible)
+    chosen = np.linspace(0, len(ticker) - 1, num=min(PARITY_SAMPLES, len(ticker)), dtype=np.int64)
+    return ticker[chosen], session[chosen]

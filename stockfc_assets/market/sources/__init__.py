@@ -1,0 +1,28 @@
+"""Sources of prices and company facts, chosen by ``source`` in the environment file."""
+
+from __future__ import annotations
+
+from stockfc_assets.errors import ConfigError
+from stockfc_assets.market.calendar import trading_calendar
+from stockfc_assets.market.source import MarketDataSource
+from stockfc_assets.settings import Settings
+
+
+def build_source(settings: Settings) -> MarketDataSource:
+    """The source that ``settings`` names; only the chosen one is imported. Raises ConfigError."""
+    calendar = trading_calendar(settings.universe.exchange)
+    if settings.source == "simulated":
+        from stockfc_assets.market.sources.simulated import SimulatedSource
+
+        universe = settings.universe.model_copy(update={"benchmark": settings.benchmark})
+        return SimulatedSource(settings.environment.sources.simulated, universe, settings.sectors, calendar)
+    if settings.source == "files":
+        from stockfc_assets.market.sources.files import FilesSource
+
+        if settings.environment.sources.files is None:
+            raise ConfigError("source is 'files', but sources.files is missing from the environment file; add it")
+        return FilesSource(settings.environment.sources.files, settings.universe, calendar)
+    raise ConfigError(
+        f"source {settings.source!r} arrives with a later release; set STOCKFC_SOURCE, or `source` in "
+        f"config/environments/{settings.env}.yaml, to one that exists: simulated, files"
+    )

@@ -1,0 +1,159 @@
+"""Fine-tuning: the monthly step from one model to the next, on labels that have just matured and on older ones."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from stockfc_assets.errors import ModelError
+from stockfc_assets.models.batches import PanelTensors, epoch_order, predict
+from stockfc_assets.models.card import TrainedModel, sample_counts, training_card, window
+from stockfc_assets.models.network import ForecastNetwork
+from stockfc_assets.models.optimise import Clock, OnProgress, Outcome, Plan, optimise
+from stockfc_assets.models.runtime import Precision, pick_device, resolve_precision, seeded
+from stockfc_assets.models.samples import (
+    Samples,
+    check_panel,
+    concatenated,
+    evenly_in_time,
+    matured_before,
+    newly_matured,
+)
+from stockfc_assets.models.training import guards_of, labels_of
+from stockfc_assets.models.validation import scores
+
+if TYPE_CHECKING:
+    from stockfc_assets.features.panel import Panel
+    from stockfc_assets.settings import FineTuningSettings, ModelSettings
+
+GUARD_SAMPLES = 512
+
+
+def fine_tune(
+    panel: Panel,
+    parent: TrainedModel,
+    settings: ModelSettings,
+    month: dt.date,
+    *,
+    data_versions: Mapping[str, str] | None = None,
+    on_progress: OnProgress | None = None,
+    device: torch.device | None = None,
+    clock: Clock = time.monotonic,
+) -> TrainedModel:
+    """The model of ``month`` (its first day), continued from ``parent``, an earlier month's; the parent stays as it is.
+
+    New: labels that ended since the parent's month began (the last month; more where months were skipped). Replay:
+    labels that ended before. Each epoch draws anew from both, at a fixed share, for a fixed number of epochs: nothing
+    is chosen on the months that judge. Normalisation and interval quantiles are the parent's. card["validation"] holds
+    the parent's scores on the new labels before this training saw them ("basis": "prequential", Dawid 1984). Otherwise
+    as `train_full`.
+    """
+    training = settings.training
+    check_panel(panel, month, settings.network.sector_capacity)
+    new, old = _new_and_old(panel, parent, month)
+    judged, guarded = evenly_in_time(new, training.full.validation_samples), evenly_in_time(new, GUARD_SAMPLES)
+    device = device or pick_device()
+    precision = resolve_precision(training.precision, device)
+    with seeded(monthly_seed(training.seed, month), training.threads, device):
+        tensors = PanelTensors(panel, device)
+        network = copy.deepcopy(parent.network).to(device)
+        before = predict(network, tensors, judged)
+        history = _continue(network, tensors, new, old, settings, precision, month, on_progress, clock)
+        after = predict(network, tensors, guarded)
+        network.cpu().eval()
+    pool = concatenated(new, old)
+    drawn = {
+        "new": len(new),
+        "replay": len(old),
+        "per_epoch": sum(epoch_sizes(len(new), len(old), training.fine_tuning)),
+    }
+    realised = labels_of(panel, judged)
+    card = training_card(
+        network,
+        panel,
+        month,
+        kind="fine_tuned",
+        parent=parent.model_id,
+        window=window(panel, pool, judged),
+        samples={**sample_counts(pool, judged), **drawn},
+        history=history,
+        validation={"basis": "prequential", **scores(before.log_returns, realised, judged.session_index)},
+        guards=guards_of(network, after, labels_of(panel, guarded), guarded, history),
+        interval=parent.card["interval"],
+        seed=training.seed,
+        precision=precision,
+        data_versions=dict(data_versions or {}),
+    )
+    return TrainedModel(network, card)
+
+
+def monthly_seed(seed: int, month: dt.date) -> int:
+    """A seed of its own for each month, from the configured one."""
+    return int(np.random.SeedSequence([seed % 2**32, month.year, month.month]).generate_state(1)[0])
+
+
+def epoch_sizes(new: int, old: int, settings: FineTuningSettings) -> tuple[int, int]:
+    """How many samples of an epoch come from the ``new`` and from the ``old`` ones."""
+    fresh = min(new, settings.new_samples)
+    return fresh, min(old, round(fresh * settings.replay_share / (1 - settings.replay_share)))
+
+
+def mixed_order(new: int, old: int, settings: FineTuningSettings, generator: torch.Generator) -> torch.Tensor:
+    """Shuffled indices of one epoch, int64, on the CPU; both parts are spread over time.
+
+    The first ``new`` indices stand for the new samples, the next ``old`` ones for the old; `epoch_sizes` of each.
+    """
+    fresh, replayed = epoch_sizes(new, old, settings)
+    both = torch.cat([epoch_order(new, fresh, generator), new + epoch_order(old, replayed, generator)])
+    return both[torch.randperm(len(both), generator=generator)]
+
+
+def _new_and_old(panel: Panel, parent: TrainedModel, month: dt.date) -> tuple[Samples, Samples]:
+    if parent.month >= month:
+        raise ModelError(f"model of {month:%Y-%m}: the parent {parent.model_id} is not of an earlier month")
+    new = newly_matured(panel, parent.month, month)
+    if not len(new):
+        raise ModelError(
+            f"model of {month:%Y-%m}: no label ended from {parent.month} to before {month}; "
+            "materialise raw_ohlcv and weekly_features of those sessions, then training_panel"
+        )
+    return new, matured_before(panel, parent.month)
+
+
+def _continue(
+    network: ForecastNetwork,
+    tensors: PanelTensors,
+    new: Samples,
+    old: Samples,
+    settings: ModelSettings,
+    precision: Precision,
+    month: dt.date,
+    on_progress: OnProgress | None,
+    clock: Clock,
+) -> list[dict[str, Any]]:
+    """Trains ``network`` in place; the history."""
+    training, tuning = settings.training, settings.training.fine_tuning
+    generator = torch.Generator().manual_seed(monthly_seed(training.seed, month))
+    outcome: Outcome[None] = optimise(
+        network,
+        tensors,
+        tensors.samples(concatenated(new, old)),
+        lambda: mixed_order(len(new), len(old), tuning, generator),
+        Plan(
+            epochs=tuning.epochs,
+            batch_size=tuning.batch_size,
+            learning_rate=tuning.learning_rate,
+            weight_decay=tuning.weight_decay,
+            huber_delta=training.huber_delta,
+            precision=precision,
+        ),
+        on_progress=on_progress,
+        clock=clock,
+    )
+    return outcome.history

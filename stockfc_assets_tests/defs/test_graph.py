@@ -1,0 +1,88 @@
+"""The asset graph as a whole: no edge changes by accident, every asset says what it is, loading stays light."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from stockfc_assets.defs.build import build_definitions
+
+GRAPH = {
+    "universe": set(),
+    "raw_ohlcv": {"universe"},
+    "universe_enrichment": {"universe", "raw_ohlcv"},
+    "weekly_features": {"universe", "raw_ohlcv"},
+    "training_panel": {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features"},
+    "trained_model": {"training_panel", "trained_model"},
+    "onnx_model": {"trained_model", "training_panel"},
+    "champion_model": {"onnx_model", "champion_model"},
+    "daily_predictions": {"weekly_features", "raw_ohlcv", "universe_enrichment", "champion_model", "daily_predictions"},
+    "forecast_report": {"daily_predictions", "raw_ohlcv", "onnx_model"},
+}
+MONTHLY = {"universe_enrichment", "training_panel", "trained_model", "onnx_model", "champion_model"}
+BLOCKING = {
+    "price_laws", "price_coverage", "facts_are_dated", "feature_ranges", "panel_time_discipline", "model_guards",
+    "onnx_parity", "forecast_is_fit",
+}  # fmt: skip
+TABLES = {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features", "daily_predictions"}
+
+
+@pytest.fixture
+def definitions(settings):
+    return build_definitions(settings)
+
+
+def nodes(definitions):
+    graph = definitions.resolve_asset_graph()
+    return {key.to_user_string(): graph.get(key) for key in graph.get_all_asset_keys()}
+
+
+def test_the_edges_are_these(definitions):
+    edges = {name: {parent.to_user_string() for parent in node.parent_keys} for name, node in nodes(definitions).items()}
+    assert edges == GRAPH
+
+
+def test_each_asset_says_what_it_is(definitions):
+    for name, node in nodes(definitions).items():
+        assert len(node.description or "") > 60, name
+        assert node.group_name in ("market", "features", "models", "forecasts"), name
+        assert node.kinds, name
+        assert list(node.owners) == ["team:stockfc"], name
+        assert node.code_version, name
+        assert ("dagster/column_schema" in node.metadata) == (name in TABLES), name
+
+
+def test_months_and_sessions_are_where_they_belong(definitions):
+    for name, node in nodes(definitions).items():
+        if name == "universe":
+            assert node.partitions_def is None
+        elif name in MONTHLY:
+            assert isinstance(node.partitions_def, dg.MonthlyPartitionsDefinition), name
+        else:
+            assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition), name
+        if node.partitions_def:
+            assert node.backfill_policy == dg.BackfillPolicy.single_run(), name
+
+
+def test_checks_block_where_publishing_on_would_be_wrong(definitions):
+    specs = [spec for check in definitions.asset_checks for spec in check.check_specs]
+    assert {spec.name for spec in specs if spec.blocking} == BLOCKING
+    assert {spec.name for spec in specs if not spec.blocking} == {
+        "feature_nulls", "champion_serves", "forecast_model_is_current",
+    }  # fmt: skip
+
+
+def test_definitions_are_loadable(definitions):
+    dg.Definitions.validate_loadable(definitions)
+    jobs = {job.name for job in definitions.resolve_all_job_defs()}
+    assert {"history", "daily_forecast", "monthly_model"} <= jobs
+
+
+def test_loading_the_code_location_loads_no_heavy_library():
+    code = (
+        "import sys, stockfc_assets.definitions;"
+        "print([name for name in ('torch', 'onnxruntime', 'onnx', 'yfinance') if name in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
