@@ -41,10 +41,16 @@ def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, An
 def terminal_logger(_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("stockfc", level=logging.INFO)
     handler = logging.StreamHandler()
-    handler.addFilter(lambda record: getattr(record, "dagster_meta", {}).get("dagster_event") is None)
+    handler.addFilter(_is_said_by_an_asset)
     handler.setFormatter(_MessageFormatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     logger.addHandler(handler)
     return logger
+
+
+def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
+    """Not Dagster's own events, nor its remarks on steps that do not run because an earlier one failed."""
+    meta = getattr(record, "dagster_meta", {})
+    return meta.get("dagster_event") is None and not str(meta.get("orig_message", "")).startswith("Dependencies for step")
 
 
 class _MessageFormatter(logging.Formatter):

@@ -117,10 +117,11 @@ class DailyForecaster:
             features,
             self._raw_since(facts, session),
             facts,
+            self.settings.universe,
+            self.settings.sectors,
+            self.calendar.sessions,
             session,
-            universe=self.settings.universe,
-            sectors=self.settings.sectors,
-            calendar_sessions=self.calendar.sessions,
+            benchmark=self.settings.benchmark,
         )
 
     def _raw_since(self, facts: pl.DataFrame, session: dt.date) -> pl.DataFrame:

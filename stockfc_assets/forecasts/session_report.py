@@ -32,4 +32,4 @@ def session_report(warehouse: Warehouse, settings: Settings, calendar: TradingCa
     tickers = [stock["ticker"] for stock in document["predictions"]]
     history = adjusted_bars(raw.filter(pl.col("ticker").is_in(tickers)), session).select("ticker", "session", "close")
     names = {stock.ticker: stock.name for stock in settings.universe.stocks}
-    return render_report(document, history, card, names).encode()
+    return render_report(document, history, card, names, currency=calendar.profile.currency).encode()

@@ -112,6 +112,7 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
                 platform.calendar.sessions,
                 begins,
                 month,
+                benchmark=platform.settings.benchmark,
             )
             data = panel_bytes(panel)
             version = platform.warehouse.write_file(f"training_panel/{key}.arrow", data)

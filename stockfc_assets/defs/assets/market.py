@@ -92,7 +92,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
                     "source": platform.source.label,
                     "failed_tickers": fetched.failures,
                     "splits": bars.filter(pl.col("split_ratio") != 1)["ticker"].to_list(),
-                    "warnings": [text for text in fetched.warnings if key in text],
+                    "warnings": [text for text in fetched.warnings if f" {key}: " in text],
                 },
             )
 
