@@ -89,8 +89,13 @@ def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
         if not evaluation.passed:
             yield f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {evaluation.description}"
     for event in result.all_events:
-        if event.is_step_failure and event.step_failure_data.error:
+        if event.is_step_failure and event.step_failure_data.error and not _is_check(event.step_failure_data.error):
             yield f"{event.step_key}: {_cause(event.step_failure_data.error)}"
+
+
+def _is_check(error: SerializableErrorInfo) -> bool:
+    """Whether this is only Dagster's way to stop after a blocking check, which has been named already."""
+    return error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _cause(error: SerializableErrorInfo) -> str:

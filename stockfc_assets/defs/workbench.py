@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -91,9 +92,8 @@ class Workbench:
         return keys
 
     def month(self, month: dt.date | None) -> dt.date:
-        """A month within the grid that has begun; the current one by default."""
-        current = month_of(self.newest_session() + dt.timedelta(days=1))
-        current = max(current, month_of(self.now.date()))
+        """A month within the grid that has begun in the grid's time zone; the current one by default."""
+        current = month_of(self.now.astimezone(ZoneInfo(self.platform.calendar.profile.grid_zone)).date())
         if month is None:
             return current
         if month > current:

@@ -84,7 +84,7 @@ def epoch_order(count: int, draw: int | None, generator: torch.Generator) -> tor
     """
     if draw is None or draw >= count:
         return torch.randperm(count, generator=generator)
-    edges = torch.linspace(0, count, draw + 1, dtype=torch.float64).floor().to(torch.int64)
+    edges = torch.arange(draw + 1) * count // max(draw, 1)
     width = edges[1:] - edges[:-1]
     offset = (torch.rand(draw, generator=generator, dtype=torch.float64) * width).to(torch.int64)
     return (edges[:-1] + offset)[torch.randperm(draw, generator=generator)]

@@ -65,7 +65,7 @@ def training_split(panel: Panel, month: dt.date, *, validation_months: int, emba
     known = int(np.searchsorted(panel.sessions, _day(month)))
     cutoff = max(first - embargo_sessions, 0)
     limit = panel.sessions[cutoff] if cutoff < known else start
-    train = _samples(panel, sessions=(0, cutoff), ends_before=min(limit, start))
+    train = _samples(panel, sessions=(0, cutoff), ends_before=limit)
     validation = _samples(panel, sessions=(first, known), ends_before=_day(month))
     return Split(train, validation, start)
 

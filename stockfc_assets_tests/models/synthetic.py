@@ -75,7 +75,13 @@ def tiny_settings(**training: object) -> ModelSettings:
     section = {
         "precision": "float32",
         "threads": 1,
-        "full": {"samples_per_epoch": 512, "epochs": 2, "batch_size": 64, "validation_months": 3, "learning_rate": 5e-3},
+        "full": {
+            "samples_per_epoch": 512,
+            "epochs": 2,
+            "batch_size": 64,
+            "validation_months": 3,
+            "learning_rate": 5e-3,
+        },
         "fine_tuning": {"new_samples": 128, "epochs": 2},
     }
     network = {"hidden": 8, "layers": 2, "mlp": [16], "sector_dim": 3, "sector_capacity": 5, "dropout": 0.0}

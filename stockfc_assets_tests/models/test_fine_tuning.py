@@ -1,0 +1,119 @@
+"""Fine-tuning: it continues, on labels its parent had not seen, and is judged before it sees them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stockfc_assets.errors import ModelError
+from stockfc_assets.features.panel import Panel
+from stockfc_assets.models.batches import PanelTensors, predict
+from stockfc_assets.models.card import TrainedModel
+from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
+from stockfc_assets.models.fine_tuning import fine_tune, monthly_seed
+from stockfc_assets.models.samples import matured_before, newly_matured
+from stockfc_assets.models.training import labels_of
+from stockfc_assets.models.validation import scores
+from stockfc_assets_tests.models.conftest import PARENT_MONTH
+from stockfc_assets_tests.models.synthetic import tiny_settings
+
+MONTH = dt.date(2022, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def child(panel: Panel, parent: TrainedModel) -> TrainedModel:
+    return fine_tune(panel, parent, tiny_settings(), MONTH, data_versions={"training_panel": "def"})
+
+
+def test_continues_from_the_parent_and_leaves_it_alone(panel: Panel, parent: TrainedModel, child: TrainedModel) -> None:
+    before, after = parent.network.state_dict(), child.network.state_dict()
+    buffers = {name for name, _ in parent.network.named_buffers()}
+    for name in buffers:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=0, equal_nan=True)
+    moved = max((after[name] - before[name]).abs().max().item() for name in before.keys() - buffers)
+    # 6 steps of AdamW at 1e-4 cannot move a weight further than about 6e-4.
+    assert 0 < moved < 1e-3
+    again = train_again = fine_tune(panel, parent, tiny_settings(), MONTH, data_versions={"training_panel": "def"})
+    assert checkpoint_bytes(again) == checkpoint_bytes(child)
+    assert train_again.network is not parent.network
+
+
+def test_card_names_parent_and_samples(panel: Panel, parent: TrainedModel, child: TrainedModel) -> None:
+    card = child.card
+    new, old = newly_matured(panel, PARENT_MONTH, MONTH), matured_before(panel, PARENT_MONTH)
+    assert (card["kind"], card["parent"], card["month"]) == ("fine_tuned", parent.model_id, "2022-03")
+    assert card["trained_through"] == "2022-02-28"
+    assert card["samples"] == {
+        "train": len(new) + len(old),
+        "train_labels": new.labels + old.labels,
+        "validation": len(new),
+        "validation_labels": new.labels,
+        "new": len(new),
+        "replay": len(old),
+        "per_epoch": 128 + 63,
+    }
+    assert card["interval"] == parent.card["interval"]
+    assert [epoch["best"] for epoch in card["history"]] == [False, True]
+    assert {epoch["validation_loss"] for epoch in card["history"]} == {None}
+
+
+def test_judged_is_the_parent_on_labels_it_had_not_seen(
+    panel: Panel, parent: TrainedModel, child: TrainedModel
+) -> None:
+    new = newly_matured(panel, PARENT_MONTH, MONTH)
+    found = predict(parent.network, PanelTensors(panel, torch.device("cpu")), new)
+    expected = scores(found.log_returns, labels_of(panel, new), new.session_index)
+    judged = child.card["validation"]
+    assert judged["basis"] == "prequential"
+    assert judged["overall"]["n"] == expected["overall"]["n"] == new.labels
+    assert judged["overall"]["mse"] == pytest.approx(expected["overall"]["mse"], rel=1e-6)
+    ends = panel.label_end[new.session_index][new.labelled]
+    assert (ends >= np.datetime64("2022-02-01")).all()
+    assert (ends < np.datetime64("2022-03-01")).all()
+
+
+def test_a_reloaded_parent_gives_the_same_child(panel: Panel, parent: TrainedModel, child: TrainedModel) -> None:
+    reloaded = load_checkpoint(checkpoint_bytes(parent), tiny_settings())
+    again = fine_tune(panel, reloaded, tiny_settings(), MONTH, data_versions={"training_panel": "def"})
+    assert checkpoint_bytes(again) == checkpoint_bytes(child)
+
+
+def test_new_labels_are_learnt(panel: Panel, parent: TrainedModel) -> None:
+    """With a strong rate, the newly matured labels (made one large constant) must pull the forecasts up."""
+    new = newly_matured(panel, PARENT_MONTH, MONTH)
+    labels = panel.labels.copy()
+    row, horizon = np.nonzero(new.labelled)
+    labels[new.ticker_index[row], new.session_index[row], horizon] = 1.0
+    settings = tiny_settings(fine_tuning={"learning_rate": 1e-2, "epochs": 6, "new_samples": 256})
+    child = fine_tune(replace(panel, labels=labels), parent, settings, MONTH)
+    tensors = PanelTensors(panel, torch.device("cpu"))
+    before, after = (predict(model.network, tensors, new).log_returns.mean() for model in (parent, child))
+    assert after > before + 0.05
+
+
+def test_a_skipped_month_is_caught_up(panel: Panel, parent: TrainedModel) -> None:
+    older = replace(parent, card=parent.card | {"month": "2022-01"})
+    child = fine_tune(panel, older, tiny_settings(), MONTH)
+    assert child.card["samples"]["new"] == len(newly_matured(panel, dt.date(2022, 1, 1), MONTH))
+
+
+def test_parents_that_are_not_earlier_are_refused(panel: Panel, parent: TrainedModel) -> None:
+    with pytest.raises(ModelError, match=rf"the parent {parent.model_id} is not of an earlier month"):
+        fine_tune(panel, parent, tiny_settings(), PARENT_MONTH)
+
+
+def test_no_new_label_is_said(panel: Panel, parent: TrainedModel) -> None:
+    labels = np.where((panel.label_end >= np.datetime64(PARENT_MONTH))[None], np.float32(np.nan), panel.labels)
+    with pytest.raises(ModelError, match="no label ended from 2022-02-01 to before 2022-03-01; materialise"):
+        fine_tune(replace(panel, labels=labels), parent, tiny_settings(), MONTH)
+
+
+def test_each_month_has_a_seed_of_its_own() -> None:
+    months = [dt.date(year, month, 1) for year in (2024, 2025) for month in range(1, 13)]
+    assert len({monthly_seed(seed, month) for seed in (7, 8) for month in months}) == 48
+    assert monthly_seed(7, MONTH) == monthly_seed(7, MONTH)
+    assert monthly_seed(-1, MONTH) >= 0

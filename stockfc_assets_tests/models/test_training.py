@@ -1,0 +1,257 @@
+"""Full training: it learns what is there, stops in time, says where it is, and gives the same bytes again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stockfc_assets.errors import ModelError
+from stockfc_assets.features.panel import Panel
+from stockfc_assets.models import optimise as optimise_module
+from stockfc_assets.models.batches import PanelTensors, epoch_order, predict
+from stockfc_assets.models.card import TrainedModel
+from stockfc_assets.models.checkpoint import checkpoint_bytes
+from stockfc_assets.models.network import ForecastNetwork
+from stockfc_assets.models.optimise import Plan, ProgressEvent, optimise
+from stockfc_assets.models.runtime import resolve_precision, seeded
+from stockfc_assets.models.samples import matured_before, training_split
+from stockfc_assets.models.training import labels_of, train_full
+from stockfc_assets.models.validation import conformal_quantiles, scores
+from stockfc_assets_tests.models.conftest import PARENT_MONTH
+from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings
+
+CPU = torch.device("cpu")
+REPOSITORY = Path(__file__).parents[2]
+LEARNING = {"samples_per_epoch": 600, "epochs": 12, "batch_size": 32, "validation_months": 3, "learning_rate": 2e-2}
+
+
+def plan(**changes: object) -> Plan:
+    usual = {"epochs": 3, "batch_size": 32, "learning_rate": 1e-2, "weight_decay": 0.0, "huber_delta": 1.0}
+    return Plan(**(usual | {"precision": "float32"} | changes))
+
+
+def test_finds_what_there_is_to_learn(panel: Panel) -> None:
+    """Half of the variance follows from the newest excess return, so skill cannot exceed about 0.5."""
+    model = train_full(panel, tiny_settings(full=LEARNING), PARENT_MONTH)
+    overall = model.card["validation"]["overall"]
+    assert 0.25 < overall["skill"] < 0.6
+    assert overall["rank_ic"] > 0.4
+    assert model.card["guards"]["spread_ratio"] > 0.3
+
+
+def test_finds_nothing_where_there_is_nothing() -> None:
+    model = train_full(random_panel(signal=0.0), tiny_settings(full=LEARNING | {"epochs": 4}), PARENT_MONTH)
+    assert model.card["validation"]["overall"]["skill"] < 0.02
+
+
+def test_can_learn_a_few_samples_by_heart(panel: Panel) -> None:
+    samples = matured_before(panel, PARENT_MONTH).take(np.arange(0, 1500, 100))
+    tensors = PanelTensors(panel, CPU)
+    with seeded(0, 1, CPU):
+        network = ForecastNetwork(tiny_settings().network)
+        outcome = optimise(
+            network,
+            tensors,
+            tensors.samples(samples),
+            lambda: torch.arange(len(samples)),
+            plan(epochs=150, learning_rate=3e-2, huber_delta=100.0),
+        )
+    losses = [epoch["train_loss"] for epoch in outcome.history]
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_card_tells_what_was_trained(panel: Panel, parent: TrainedModel) -> None:
+    card = parent.card
+    split = training_split(panel, PARENT_MONTH, validation_months=3, embargo_sessions=5)
+    assert card["samples"] == {
+        "train": len(split.train),
+        "validation": len(split.validation),
+        "train_labels": split.train.labels,
+        "validation_labels": split.validation.labels,
+        "per_epoch": 512,
+    }
+    days = panel.sessions
+    assert card["window"] == {
+        "first_as_of": str(days[split.train.session_index[0]]),
+        "last_as_of": str(days[split.train.session_index[-1]]),
+        "validation_first_as_of": "2021-11-01",
+        "validation_last_as_of": "2021-12-31",
+    }
+    assert (card["kind"], card["parent"], card["month"]) == ("full", None, "2022-02")
+    assert card["trained_through"] == "2022-01-31"
+    assert card["validation"]["basis"] == "validation period"
+    assert card["data_versions"] == {"training_panel": "abc"}
+    assert [epoch["epoch"] for epoch in card["history"]] == [1, 2]
+    assert sum(epoch["best"] for epoch in card["history"]) == 1
+    assert json.loads(json.dumps(card, allow_nan=False)) == card
+
+
+def test_scores_and_intervals_are_of_the_weights_that_were_kept(panel: Panel, parent: TrainedModel) -> None:
+    validation = training_split(panel, PARENT_MONTH, validation_months=3, embargo_sessions=5).validation
+    found = predict(parent.network, PanelTensors(panel, CPU), validation)
+    realised = labels_of(panel, validation)
+    expected = scores(found.log_returns, realised, validation.session_index)
+    assert parent.card["validation"]["overall"]["mse"] == pytest.approx(expected["overall"]["mse"], rel=1e-5)
+    quantiles, counts = conformal_quantiles(found.log_returns, realised, found.scale, 0.8)
+    assert parent.card["interval"]["n"] == counts
+    assert parent.card["interval"]["quantile"][:2] == pytest.approx(quantiles[:2], rel=1e-4)
+    assert parent.card["interval"]["quantile"][2:] == [None] * 10
+
+
+def test_early_stopping_keeps_the_best_epoch(panel: Panel) -> None:
+    tensors = PanelTensors(panel, CPU)
+    samples = matured_before(panel, PARENT_MONTH)
+    losses = iter([0.5, 0.4, 0.45, 0.41, 0.3])
+    seen: list[dict[str, torch.Tensor]] = []
+    with seeded(0, 1, CPU):
+        network = ForecastNetwork(tiny_settings().network)
+
+        def validate() -> tuple[float, int]:
+            seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+            return next(losses), len(seen)
+
+        generator = torch.Generator().manual_seed(0)
+        outcome = optimise(
+            network,
+            tensors,
+            tensors.samples(samples),
+            lambda: epoch_order(len(samples), 64, generator),
+            plan(epochs=5, patience=2),
+            validate=validate,
+        )
+    assert [epoch["validation_loss"] for epoch in outcome.history] == [0.5, 0.4, 0.45, 0.41]
+    assert [epoch["best"] for epoch in outcome.history] == [False, True, False, False]
+    assert outcome.payload == 2
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, seen[1][name]), name
+    assert not torch.equal(seen[1]["output.weight"], seen[3]["output.weight"])
+
+
+def test_progress_is_told_every_few_seconds_and_at_the_end_of_an_epoch(panel: Panel) -> None:
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    tensors = PanelTensors(panel, CPU)
+    samples = matured_before(panel, PARENT_MONTH)
+    events: list[ProgressEvent] = []
+    with seeded(0, 1, CPU):
+        network = ForecastNetwork(tiny_settings().network)
+        outcome = optimise(
+            network,
+            tensors,
+            tensors.samples(samples),
+            lambda: torch.arange(320),
+            plan(epochs=2),
+            on_progress=events.append,
+            clock=clock,
+        )
+    assert [(event.epoch, event.step) for event in events] == [(1, 6), (1, 10), (2, 5), (2, 10)]
+    assert {(event.epochs, event.steps) for event in events} == {(2, 10)}
+    assert [events[1].loss, events[3].loss] == [epoch["train_loss"] for epoch in outcome.history]
+    assert events[-1].seconds_left == 0
+    assert all(event.samples_per_second > 0 for event in events)
+    assert str(events[1]).startswith("epoch 1/2 step 10/10 loss 0.")
+
+
+def test_a_loss_that_is_not_finite_stops_training_by_name(panel: Panel) -> None:
+    labels = panel.labels.copy()
+    labels[np.isfinite(labels)] = 1e38
+    wild = replace(panel, labels=labels)
+    with pytest.raises(ModelError, match=r"training loss is (inf|nan) at epoch 1, step 1; lower the learning rate"):
+        train_full(wild, tiny_settings(huber_delta=1e30), PARENT_MONTH)
+
+
+def test_too_little_history_says_how_much_is_needed(panel: Panel) -> None:
+    settings = tiny_settings(full={"validation_months": 18})
+    with pytest.raises(ModelError) as caught:
+        train_full(panel, settings, PARENT_MONTH)
+    message = str(caught.value)
+    # 156 weeks, 18 + 1 months of 4.348 weeks, one week of embargo, one to begin with.
+    assert "model of 2022-02: 0 training and" in message
+    assert "about 241 weeks before the month; the panel has 213 (it begins on 2018-01-01)" in message
+    assert "Backfill prices from 2017-06-20 or earlier" in message
+
+
+def test_labels_after_the_month_change_nothing(panel: Panel, parent: TrainedModel) -> None:
+    """The panel of 2022-03 with everything of February 2022 made absurd gives the same model of 2022-02."""
+    later = panel.sessions >= np.datetime64(PARENT_MONTH)
+    labels = np.where((panel.label_end >= np.datetime64(PARENT_MONTH))[None], np.float32(50), panel.labels)
+    features, static = panel.features.copy(), panel.static.copy()
+    features[:, later] = 1e9
+    static[:, later] = -1e9
+    changed = replace(panel, labels=labels.astype(np.float32), features=features, static=static)
+    again = train_full(changed, tiny_settings(), PARENT_MONTH, data_versions={"training_panel": "abc"})
+    assert checkpoint_bytes(again) == checkpoint_bytes(parent)
+
+
+def test_training_leaves_global_state_alone(panel: Panel) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    threads = torch.get_num_threads()
+    torch.manual_seed(11)
+    train_full(panel, tiny_settings(full={"epochs": 1, "validation_months": 3, "samples_per_epoch": 64}), PARENT_MONTH)
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_fresh_processes_give_the_same_bytes(precision: str) -> None:
+    script = (
+        "import datetime as dt, hashlib, sys\n"
+        "from stockfc_assets.models.checkpoint import checkpoint_bytes\n"
+        "from stockfc_assets.models.export import export_onnx\n"
+        "from stockfc_assets.models.training import train_full\n"
+        "from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings\n"
+        f"settings = tiny_settings(precision={precision!r}, threads=2,\n"
+        "    full={'samples_per_epoch': 200, 'epochs': 2, 'batch_size': 64, 'validation_months': 3})\n"
+        "model = train_full(random_panel(signal=1.0), settings, dt.date(2022, 2, 1))\n"
+        "for data in (checkpoint_bytes(model), export_onnx(model.network)):\n"
+        "    print(hashlib.sha256(data).hexdigest())\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    first, second = (process.communicate(timeout=120)[0] for process in processes)
+    assert len(first.split()) == 2
+    assert first == second
+
+
+def test_another_seed_gives_another_model(panel: Panel, parent: TrainedModel) -> None:
+    other = train_full(panel, tiny_settings(seed=8), PARENT_MONTH)
+    assert other.model_id != parent.model_id
+
+
+def test_precision_is_as_asked_and_automatic_where_hardware_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_precision("float32", CPU) == "float32"
+    assert resolve_precision("bfloat16", CPU) == "bfloat16"
+    for capabilities, expected in (({"amx_bf16": True}, "bfloat16"), ({"amx_bf16": False}, "float32"), ({}, "float32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert resolve_precision("auto", CPU) == expected
+
+
+def test_learning_rate_warms_up_and_decays() -> None:
+    factors = [optimise_module._cosine(step, 100) for step in range(100)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[5] == 1.0
+    assert factors == sorted(factors[:5]) + sorted(factors[5:], reverse=True)
+    assert factors[52] == pytest.approx(0.05 + 0.95 * (1 + math.cos(math.pi * 47 / 95)) / 2)
+    assert 0.05 < factors[-1] < 0.052
+
+
+def test_month_belongs_to_a_first_day(panel: Panel) -> None:
+    with pytest.raises(ModelError, match="first day, such as 2022-02-01"):
+        train_full(panel, tiny_settings(), dt.date(2022, 2, 2))
