@@ -32,7 +32,7 @@ FILES = """
 
 | file | content |
 |---|---|
-| `training_panel/{month}.arrow` | Arrow IPC, memory-mapped: feature[ticker, session, 23], static, position, labels[ticker, session, 12] |
+| `training_panel/{month}.arrow` | Arrow IPC, memory-mapped: features [ticker, session, 23], static, position, labels |
 | `trained_model/{month}.safetensors`, `.json` | network weights and model card |
 | `onnx_model/{month}/model.onnx`, `model.json` | the exported model (raw features in, log returns out) and its card |
 | `champion_model/{month}.json` | which model serves from that month on, and why |
@@ -64,7 +64,13 @@ def contracts_markdown() -> str:
 
 
 def _table(asset: str, table: type[dy.Schema]) -> str:
-    lines = [f"\n## {asset}\n", inspect.getdoc(table) or "", "", "| column | type | null | description |", "|---|---|---|---|"]
+    lines = [
+        f"\n## {asset}\n",
+        inspect.getdoc(table) or "",
+        "",
+        "| column | type | null | description |",
+        "|---|---|---|---|",
+    ]
     for name, column in table.columns().items():
         key = " (key)" if column.primary_key else ""
         nullable = "yes" if column.nullable else "no"

@@ -70,7 +70,9 @@ class Universe(Frozen):
         seen: set[str] = set()
         for stock in stocks:
             if stock.ticker in seen:
-                raise ValueError(f"duplicate ticker {stock.ticker!r}: list each ticker once, with all its member intervals")
+                raise ValueError(
+                    f"duplicate ticker {stock.ticker!r}: list each ticker once, with all its member intervals"
+                )
             seen.add(stock.ticker)
         return stocks
 
@@ -323,7 +325,7 @@ def _config_dir(environ: Mapping[str, str]) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictSafeLoader)  # noqa: S506 - a SafeLoader that is stricter still
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except yaml.YAMLError as error:
@@ -333,7 +335,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictSafeLoader(yaml.SafeLoader):
     """YAML's safe loader, which by itself lets a later duplicate of a key win in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

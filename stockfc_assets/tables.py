@@ -16,7 +16,9 @@ class Universe(dy.Schema):
 
     ticker = dy.String(primary_key=True, description="Listing code with exchange suffix, such as 7203.T")
     member_from = dy.Date(primary_key=True, description="First date of this membership interval, inclusive")
-    member_to = dy.Date(nullable=True, description="Last date of this membership interval, inclusive; null while it lasts")
+    member_to = dy.Date(
+        nullable=True, description="Last date of this membership interval, inclusive; null while it lasts"
+    )
     name = dy.String(description="Company name")
     sector = dy.String(description="Sector name as in config/sectors.yaml")
     sector_id = dy.Int64(min=0, description="Row of the sector embedding (config/sectors.yaml)")
@@ -37,8 +39,12 @@ class RawOhlcv(dy.Schema):
     low = dy.Float64(min_exclusive=0, description="Lowest price, listing currency, as traded")
     close = dy.Float64(min_exclusive=0, description="Last price, listing currency, as traded")
     volume = dy.Int64(min=0, description="Shares traded, on that day's share basis")
-    dividend = dy.Float64(min=0, description="Dividend per share going ex on this session, that day's share basis; 0 = none")
-    split_ratio = dy.Float64(min_exclusive=0, description="New shares per old share taking effect on this session; 1 = none")
+    dividend = dy.Float64(
+        min=0, description="Dividend per share going ex on this session, that day's share basis; 0 = none"
+    )
+    split_ratio = dy.Float64(
+        min_exclusive=0, description="New shares per old share taking effect on this session; 1 = none"
+    )
     currency = dy.String(min_length=3, max_length=3, description="ISO 4217 code of the listing currency")
 
     @dy.rule()
@@ -73,7 +79,9 @@ class UniverseEnrichment(dy.Schema):
 
 def _feature_columns() -> dict[str, dy.Column]:
     return {
-        name: dy.Float32(nullable=True, description=f"Weekly feature {number} of 23 (docs/features.md); null = not enough data")
+        name: dy.Float32(
+            nullable=True, description=f"Weekly feature {number} of 23 (docs/features.md); null = not enough data"
+        )
         for number, name in enumerate(WEEKLY_FEATURES, start=1)
     }
 
@@ -104,9 +112,15 @@ class Predictions(dy.Schema):
     current_price = dy.Float64(min_exclusive=0, description="Close of the as-of session, as traded")
     log_return = dy.Float64(description="Forecast log return over the horizon")
     predicted_price = dy.Float64(min_exclusive=0, description="current_price x exp(log_return)")
-    lower = dy.Float64(nullable=True, min_exclusive=0, description="Lower end of the 80 % interval; null before calibration")
-    upper = dy.Float64(nullable=True, min_exclusive=0, description="Upper end of the 80 % interval; null before calibration")
-    volatility = dy.Float64(nullable=True, min=0, description="Trailing volatility that scaled the interval, annualised")
+    lower = dy.Float64(
+        nullable=True, min_exclusive=0, description="Lower end of the 80 % interval; null before calibration"
+    )
+    upper = dy.Float64(
+        nullable=True, min_exclusive=0, description="Upper end of the 80 % interval; null before calibration"
+    )
+    volatility = dy.Float64(
+        nullable=True, min=0, description="Trailing volatility that scaled the interval, annualised"
+    )
     sector = dy.String(description="Sector name as in config/sectors.yaml")
     model_id = dy.String(description="Identity of the model: month and the first 12 digits of its file's SHA-256")
 

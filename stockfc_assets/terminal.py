@@ -29,7 +29,9 @@ def status_text(state: Mapping[str, Any]) -> str:
     """What `stockfc status` prints."""
     champion = state["champion"]
     serving = f"{champion['id']} ({champion['status']})" if champion else "none; run `stockfc monthly`"
-    current = "" if state["forecast_is_current"] else f"   (newest finished session: {state['newest_finished_session']})"
+    current = (
+        "" if state["forecast_is_current"] else f"   (newest finished session: {state['newest_finished_session']})"
+    )
     lines = [
         f"environment      {state['environment']}   source {state['source']}",
         f"data             {state['data_root']}",
@@ -39,7 +41,9 @@ def status_text(state: Mapping[str, Any]) -> str:
         f"{'asset':<20} {'partitions':>10}  {'first':<11} {'last':<11}",
     ]
     for asset, stored in state["assets"].items():
-        lines.append(f"{asset:<20} {stored['partitions']:>10}  {stored['first'] or '-':<11} {stored['last'] or '-':<11}")
+        lines.append(
+            f"{asset:<20} {stored['partitions']:>10}  {stored['first'] or '-':<11} {stored['last'] or '-':<11}"
+        )
     lines += ["", "last runs"]
     lines += [f"  {run['id'][:8]}  {run['status']:<9} {run['job']:<15} {run['partition']}" for run in state["runs"]]
     return "\n".join(lines if state["runs"] else [*lines, "  none"])
@@ -47,14 +51,18 @@ def status_text(state: Mapping[str, Any]) -> str:
 
 def doctor_text(findings: Sequence[Mapping[str, Any]]) -> str:
     """What `stockfc doctor` prints: one line per check, and whether all are well."""
-    lines = [f"{'ok  ' if finding['ok'] else 'FAIL'}  {finding['check']:<14} {finding['message']}" for finding in findings]
+    lines = [
+        f"{'ok  ' if finding['ok'] else 'FAIL'}  {finding['check']:<14} {finding['message']}" for finding in findings
+    ]
     failed = sum(not finding["ok"] for finding in findings)
     return "\n".join([*lines, "", "all is well" if not failed else f"{failed} of {len(findings)} checks failed"])
 
 
 def _heading(document: Mapping[str, Any]) -> list[str]:
     model, source = document["model"], document["source"]
-    lines = [f"Forecast of {document['session']}: {document['num_predictions']} stocks, model {model['id']} ({model['status']})"]
+    lines = [
+        f"Forecast of {document['session']}: {document['num_predictions']} stocks, model {model['id']} ({model['status']})"
+    ]
     if source["simulated"]:
         lines.append(f"SIMULATED DATA - {source['label']}: these are not prices of real companies")
     else:
@@ -82,6 +90,6 @@ def _track_record(document: Mapping[str, Any]) -> list[str]:
         return ["Track record: no forecast has matured yet, so nothing is proven."]
     verdict = "beats" if overall["skill"] > 0 else "does not beat"
     return [
-        f"Track record over {overall['n']} matured forecasts: {verdict} \"no change\" "
+        f'Track record over {overall["n"]} matured forecasts: {verdict} "no change" '
         f"(skill {overall['skill']:+.3f}, hit rate {overall['hit_rate']:.1%})."
     ]

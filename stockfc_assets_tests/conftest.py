@@ -49,7 +49,13 @@ def tiny_config(folder: Path, *, tickers: int = 12, history_start: str = "2019-0
     model["network"] |= {"hidden": 6, "sector_dim": 2, "mlp": [12, 8], "dropout": 0}
     model["training"] |= {
         "history_months": 62,
-        "full": {"samples_per_epoch": 1024, "epochs": 4, "batch_size": 32, "learning_rate": 0.01, "validation_months": 8},
+        "full": {
+            "samples_per_epoch": 1024,
+            "epochs": 4,
+            "batch_size": 32,
+            "learning_rate": 0.01,
+            "validation_months": 8,
+        },
         "fine_tuning": {"epochs": 1, "new_samples": 64},
     }
     (config / "model.yaml").write_text(yaml.safe_dump(model))

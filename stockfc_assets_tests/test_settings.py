@@ -115,5 +115,7 @@ def test_an_unknown_environment_lists_the_known_ones(config):
 
 
 def test_a_variable_that_is_not_set_is_named(config):
-    with pytest.raises(ConfigError, match=r"files\.yaml: '\$\{STOCKFC_PRICES\}' needs the environment variable STOCKFC_PRICES"):
+    with pytest.raises(
+        ConfigError, match=r"files\.yaml: '\$\{STOCKFC_PRICES\}' needs the environment variable STOCKFC_PRICES"
+    ):
         load(config, STOCKFC_ENV="files")

@@ -50,7 +50,9 @@ def terminal_logger(_context: dg.InitLoggerContext) -> logging.Logger:
 def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
     """Not Dagster's own events, nor its remarks on steps that do not run because an earlier one failed."""
     meta = getattr(record, "dagster_meta", {})
-    return meta.get("dagster_event") is None and not str(meta.get("orig_message", "")).startswith("Dependencies for step")
+    return meta.get("dagster_event") is None and not str(meta.get("orig_message", "")).startswith(
+        "Dependencies for step"
+    )
 
 
 class _MessageFormatter(logging.Formatter):

@@ -14,7 +14,6 @@ DAILY_FORECAST = "daily_forecast"
 MONTHLY_MODEL = "monthly_model"
 
 
-
 def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
     """history and daily_forecast on the sessions grid, monthly_model on the months grid."""
     prices = ["raw_ohlcv", "weekly_features"]

@@ -252,4 +252,8 @@ class Workbench:
 
 def _partition_of(run: dg.DagsterRun) -> str:
     start = run.tags.get("dagster/asset_partition_range_start")
-    return f"{start} to {run.tags['dagster/asset_partition_range_end']}" if start else run.tags.get("dagster/partition", "")
+    return (
+        f"{start} to {run.tags['dagster/asset_partition_range_end']}"
+        if start
+        else run.tags.get("dagster/partition", "")
+    )

@@ -35,7 +35,9 @@ def feature_problems(rows: pl.DataFrame) -> list[str]:
     strange = rows.filter(
         pl.any_horizontal(pl.col(name).is_infinite() | pl.col(name).is_nan() for name in WEEKLY_FEATURES)
     )
-    problems = [f"{row['session']}: {row['ticker']} has infinite or NaN features" for row in strange.head(SHOWN).to_dicts()]
+    problems = [
+        f"{row['session']}: {row['ticker']} has infinite or NaN features" for row in strange.head(SHOWN).to_dicts()
+    ]
     for name, (low, high) in RANGES.items():
         outside = rows.filter(~pl.col(name).is_between(low - TOLERANCE, high + TOLERANCE))
         problems += [
@@ -54,7 +56,9 @@ def null_shares(rows: pl.DataFrame, settled_from: pl.DataFrame) -> pl.DataFrame:
     nulls = pl.sum_horizontal(pl.col(name).is_null() for name in WEEKLY_FEATURES)
     settled = rows.join(settled_from, on="ticker").filter(pl.col("session") >= pl.col("settled"))
     return (
-        settled.group_by("session").agg((nulls.sum() / (pl.len() * len(WEEKLY_FEATURES))).alias("null_share")).sort("session")
+        settled.group_by("session")
+        .agg((nulls.sum() / (pl.len() * len(WEEKLY_FEATURES))).alias("null_share"))
+        .sort("session")
     )
 
 

@@ -111,7 +111,9 @@ class DailyForecaster:
         keys = [day.isoformat() for day in self.calendar.between(start, session)]
         features = self.warehouse.read_tables("weekly_features", keys)
         if features is None or session not in features["session"]:
-            raise DataError(f"session {session}: no weekly_features; run `stockfc backfill --from {start} --to {session}`")
+            raise DataError(
+                f"session {session}: no weekly_features; run `stockfc backfill --from {start} --to {session}`"
+            )
         facts = self._facts(session.replace(day=1))
         return model_inputs(
             features,

@@ -58,7 +58,9 @@ class TradingCalendar:
         calendar = exchange_calendars.get_calendar(exchange, start=FIRST_DATE.isoformat())
         self.sessions: tuple[dt.date, ...] = tuple(stamp.date() for stamp in calendar.sessions)
         self.last_known = self.sessions[-1]
-        holidays = calendar.regular_holidays.holidays(FIRST_DATE.isoformat(), self.last_known.isoformat(), return_name=True)
+        holidays = calendar.regular_holidays.holidays(
+            FIRST_DATE.isoformat(), self.last_known.isoformat(), return_name=True
+        )
         # The library marks rules that changed over time: "Marine Day (2022 onwards)".
         self._holiday_names = {stamp.date(): str(name).partition(" (")[0] for stamp, name in holidays.items()}
 

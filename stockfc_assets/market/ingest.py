@@ -5,9 +5,7 @@ from collections.abc import Collection
 import polars as pl
 
 
-def keep_rows_of_failed_tickers(
-    stored: pl.DataFrame, fetched: pl.DataFrame, failed: Collection[str]
-) -> pl.DataFrame:
+def keep_rows_of_failed_tickers(stored: pl.DataFrame, fetched: pl.DataFrame, failed: Collection[str]) -> pl.DataFrame:
     """The fetched rows of one session, and the stored ones of tickers that could not be fetched this time.
 
     Both frames are tables.RawOhlcv of the same session; the result is sorted by ticker. A ticker that was fetched and

@@ -2,7 +2,6 @@
 
 import os
 
-# Read by torch's OpenMP library when it loads. Its threads otherwise spin while they wait for each other: with anything
-# else running on the two cores (Dagster's own daemon, say) training drops from 330 samples a second to 4. Measured on two
-# cores: 311 alone and 328 beside a busy process when passive, 46 and 4 when active.
+# GNU OpenMP's threads spin while they wait for each other, and an LSTM makes them wait at each of its 156 steps. Beside
+# another busy process that fell to 16 samples/s where threads that sleep reach 230. It is read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -90,12 +90,13 @@ def window(panel: Panel, train: Samples, validation: Samples) -> dict[str, str |
     return {**edges(train, ""), **edges(validation, "validation_")}
 
 
-def sample_counts(train: Samples, validation: Samples) -> dict[str, int]:
+def sample_counts(train: Samples, validation: Samples, **others: int) -> dict[str, int]:
     return {
         "train": len(train),
         "validation": len(validation),
         "train_labels": train.labels,
         "validation_labels": validation.labels,
+        **others,
     }
 
 

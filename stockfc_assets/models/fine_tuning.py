@@ -57,7 +57,7 @@ def fine_tune(
     training = settings.training
     check_panel(panel, month, settings.network.sector_capacity)
     new, old = _new_and_old(panel, parent, month)
-    judged, guarded = evenly_in_time(new, training.full.validation_samples), evenly_in_time(new, GUARD_SAMPLES)
+    judged, guarded = (evenly_in_time(new, limit) for limit in (training.full.validation_samples, GUARD_SAMPLES))
     device = device or pick_device()
     precision = resolve_precision(training.precision, device)
     with seeded(monthly_seed(training.seed, month), training.threads, device):
@@ -68,11 +68,7 @@ def fine_tune(
         after = predict(network, tensors, guarded)
         network.cpu().eval()
     pool = concatenated(new, old)
-    drawn = {
-        "new": len(new),
-        "replay": len(old),
-        "per_epoch": sum(epoch_sizes(len(new), len(old), training.fine_tuning)),
-    }
+    per_epoch = sum(epoch_sizes(len(new), len(old), training.fine_tuning))
     realised = labels_of(panel, judged)
     card = training_card(
         network,
@@ -81,7 +77,7 @@ def fine_tune(
         kind="fine_tuned",
         parent=parent.model_id,
         window=window(panel, pool, judged),
-        samples={**sample_counts(pool, judged), **drawn},
+        samples=sample_counts(pool, judged, new=len(new), replay=len(old), per_epoch=per_epoch),
         history=history,
         validation={"basis": "prequential", **scores(before.log_returns, realised, judged.session_index)},
         guards=guards_of(network, after, labels_of(panel, guarded), guarded, history),

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from stockfc_assets.errors import ModelError
-from stockfc_assets.features.names import HORIZONS, SEQUENCE_WEEKS
+from stockfc_assets.features.names import HORIZONS, SEQUENCE_WEEKS, SESSIONS_PER_WEEK
 from stockfc_assets.models.batches import PanelTensors, Predictions, epoch_order, predict
 from stockfc_assets.models.card import TrainedModel, sample_counts, training_card, window
 from stockfc_assets.models.guards import guard_values
@@ -26,7 +26,7 @@ from stockfc_assets.models.validation import conformal_quantiles, scores
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import Panel
-    from stockfc_assets.settings import ModelSettings
+    from stockfc_assets.settings import ModelSettings, TrainingSettings
 
 MIN_SAMPLES = 64
 """Fewer training samples than this are refused: nothing could be learnt from them."""
@@ -52,10 +52,7 @@ def train_full(
     """
     training = settings.training
     check_panel(panel, month, settings.network.sector_capacity)
-    split = training_split(
-        panel, month, validation_months=training.full.validation_months, embargo_sessions=training.embargo_sessions
-    )
-    _require_enough(panel, split, month, training.full.validation_months, training.embargo_sessions)
+    split = _sufficient_split(panel, training, month)
     validation = evenly_in_time(split.validation, training.full.validation_samples)
     device = device or pick_device()
     precision = resolve_precision(training.precision, device)
@@ -75,7 +72,7 @@ def train_full(
             kind="full",
             parent=None,
             window=window(panel, split.train, validation),
-            samples={**sample_counts(split.train, validation), "per_epoch": _per_epoch(split.train, settings)},
+            samples=sample_counts(split.train, validation, per_epoch=_per_epoch(split.train, settings)),
             history=outcome.history,
             guards=guards_of(network, outcome.payload, realised, validation, outcome.history),
             seed=training.seed,
@@ -178,18 +175,21 @@ def _fit(
     )
 
 
-def _require_enough(panel: Panel, split: Split, month: dt.date, validation_months: int, embargo_sessions: int) -> None:
+def _sufficient_split(panel: Panel, training: TrainingSettings, month: dt.date) -> Split:
+    """The split, if there is enough to train and to validate on."""
+    months, embargo = training.full.validation_months, training.embargo_sessions
+    split = training_split(panel, month, validation_months=months, embargo_sessions=embargo)
     found = len(split.train)
     if found >= MIN_SAMPLES and len(split.validation):
-        return
-    needed = SEQUENCE_WEEKS + math.ceil((validation_months + HORIZONS[0]) * WEEKS_PER_MONTH + embargo_sessions / 5) + 1
+        return split
+    needed = SEQUENCE_WEEKS + math.ceil((months + HORIZONS[0]) * WEEKS_PER_MONTH + embargo / SESSIONS_PER_WEEK) + 1
     first = panel.sessions[0]
     weeks = int((np.datetime64(month, "D") - first) // np.timedelta64(7, "D"))
     backfill_from = np.datetime64(month, "D") - np.timedelta64(7 * needed, "D")
     raise ModelError(
         f"model of {month:%Y-%m}: {found} training and {len(split.validation)} validation samples, at least "
         f"{MIN_SAMPLES} and 1 are needed. A sample needs {SEQUENCE_WEEKS} weeks of history and a label that ended "
-        f"before the {validation_months} validation months: about {needed} weeks before the month; the panel has "
+        f"before the {months} validation months: about {needed} weeks before the month; the panel has "
         f"{weeks} (it begins on {first}). Backfill prices from {backfill_from} or earlier, "
         "raise training.history_months, or choose a later month"
     )

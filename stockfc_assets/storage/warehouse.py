@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -59,7 +59,9 @@ class Warehouse:
     def read_table(self, asset: str, partition: str) -> pl.DataFrame:
         """One partition. Raises DataError when it is missing or corrupt."""
         key = table_key(asset, partition)
-        return self._parse(key, self.read_file(key, remedy=f"materialise {asset} for {partition} first"), asset, partition)
+        return self._parse(
+            key, self.read_file(key, remedy=f"materialise {asset} for {partition} first"), asset, partition
+        )
 
     def read_tables(
         self, asset: str, partitions: Iterable[str], *, partition_column: str | None = None

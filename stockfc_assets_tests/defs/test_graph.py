@@ -39,7 +39,9 @@ def nodes(definitions):
 
 
 def test_the_edges_are_these(definitions):
-    edges = {name: {parent.to_user_string() for parent in node.parent_keys} for name, node in nodes(definitions).items()}
+    edges = {
+        name: {parent.to_user_string() for parent in node.parent_keys} for name, node in nodes(definitions).items()
+    }
     assert edges == GRAPH
 
 

@@ -59,4 +59,6 @@ def test_schedules_are_on_tokyo_s_clock_and_off_by_default(definitions):
 
 def test_schedules_can_be_switched_on_in_the_environment_file(make_settings):
     definitions = build_definitions(make_settings(schedules={"active": True}))
-    assert definitions.resolve_schedule_def("daily_forecast_schedule").default_status == dg.DefaultScheduleStatus.RUNNING
+    assert (
+        definitions.resolve_schedule_def("daily_forecast_schedule").default_status == dg.DefaultScheduleStatus.RUNNING
+    )

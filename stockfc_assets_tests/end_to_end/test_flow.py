@@ -74,7 +74,9 @@ def test_a_walk_over_months_is_one_run_and_each_month_continues_from_the_one_bef
 def test_every_check_of_the_flow_passed(flow):
     evaluations = []
     for run in flow.instance.get_runs():
-        records = flow.instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        records = flow.instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
         evaluations += [record.event_log_entry.dagster_event.event_specific_data for record in records]
     assert [item.check_name for item in evaluations if not item.passed] == []
     assert len({item.check_name for item in evaluations}) == 11
@@ -96,7 +98,9 @@ def test_the_published_file_has_the_shape_that_consumers_read(flow):
 
 
 def test_a_forecast_uses_the_newest_champion_not_later_than_its_own_month(flow):
-    months = {key: json.loads(read(flow, f"predictions/{key}.json"))["model"]["month"] for key in ("2024-01-31", "2024-02-01")}
+    months = {
+        key: json.loads(read(flow, f"predictions/{key}.json"))["model"]["month"] for key in ("2024-01-31", "2024-02-01")
+    }
     assert months == {"2024-01-31": "2024-01", "2024-02-01": "2024-02"}
 
 
@@ -157,7 +161,9 @@ def test_too_little_history_is_named_for_the_model_and_for_the_forecast(flow, fo
     with pytest.raises(RunError, match=r"model of 2022-06: 0 training and .* Backfill prices from"):
         flow.monthly(dt.date(2022, 6, 1), None, walk=False)
     assert len(flow.platform.warehouse.partitions("trained_model", ".safetensors")) == len(WALK)
-    with pytest.raises(RunError, match=r"session 2021-06-30: no champion model of 2021-06 or earlier; run `stockfc monthly"):
+    with pytest.raises(
+        RunError, match=r"session 2021-06-30: no champion model of 2021-06 or earlier; run `stockfc monthly"
+    ):
         flow.daily(dt.date(2021, 6, 30))
     empty = workbench(folder, "empty", NOW)
     with pytest.raises(DataError, match=r"no prices are stored before 2024-03-01; run `stockfc backfill --from"):

@@ -50,7 +50,10 @@ def test_a_range_is_one_run_and_each_session_has_its_own_version_and_row_count(b
         content = bench.platform.warehouse.store.read_bytes(f"raw_ohlcv/{key}.parquet")
         assert version == hashlib.sha256(content).hexdigest()[:16]
     record = instance.get_latest_materialization_event(dg.AssetKey("raw_ohlcv")).asset_materialization
-    assert record.metadata["dagster/partition_row_count"].value == bench.platform.raw_between(_date(END), _date(END)).height
+    assert (
+        record.metadata["dagster/partition_row_count"].value
+        == bench.platform.raw_between(_date(END), _date(END)).height
+    )
 
 
 def test_materialising_an_unchanged_session_again_gives_the_same_version_and_bytes(bench, instance, settings):
@@ -184,7 +187,6 @@ def test_jobs_are_the_ones_that_the_ui_shows(bench, instance):
 
 
 def _date(text: str):
-
 
     return dt.date.fromisoformat(text)
 

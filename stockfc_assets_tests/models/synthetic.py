@@ -24,7 +24,7 @@ def random_panel(
     missing: float = 0.05,
     seed: int = 0,
 ) -> Panel:
-    """Weekdays as sessions; label = volatility x sqrt(h / 12) x (signal x newest excess return + noise), in deviations."""
+    """Weekdays as sessions; label = volatility x sqrt(h / 12) x (signal x standardised newest excess return + noise)."""
     generator = np.random.default_rng(seed)
     days = np.arange(np.datetime64(start), np.datetime64(month), dtype="datetime64[D]")
     sessions = days[np.is_busday(days)]

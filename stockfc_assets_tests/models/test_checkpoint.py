@@ -93,5 +93,5 @@ def test_another_network_is_refused_by_the_name_of_the_weight(parent: TrainedMod
         load_checkpoint(checkpoint_bytes(parent), ModelSettings.model_validate(other))
     other = tiny_settings().model_dump()
     other["network"]["layers"] = 1
-    with pytest.raises(ModelError, match="the network of model.yaml has none"):
+    with pytest.raises(ModelError, match=r"the network of model\.yaml has none"):
         load_checkpoint(checkpoint_bytes(parent), ModelSettings.model_validate(other))

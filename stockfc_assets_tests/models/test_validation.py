@@ -85,7 +85,7 @@ def test_quantile_has_the_finite_sample_correction() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(8, 40), st.sampled_from([0.5, 0.8, 0.9]), st.integers(0, 10_000))
 def test_quantile_covers_exactly_its_share_of_exchangeable_outcomes(n: int, level: float, seed: int) -> None:
-    """Leave each of n + 1 distinct residuals out in turn: at least ceil((n + 1) level) of them lie within the others'."""
+    """Leave each of n + 1 residuals out in turn: ceil((n + 1) level) of them lie within the quantile of the others."""
     residuals = np.random.default_rng(seed).permutation(np.arange(1.0, n + 2))
     covered = 0
     for left_out in range(n + 1):

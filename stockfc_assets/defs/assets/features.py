@@ -106,7 +106,9 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
             panel = build_panel(
                 features.filter(known),
                 raw.filter(known),
-                UniverseEnrichment.create_empty() if enrichments is None else enrichments.filter(pl.col("as_of") < month),
+                UniverseEnrichment.create_empty()
+                if enrichments is None
+                else enrichments.filter(pl.col("as_of") < month),
                 platform.settings.universe,
                 platform.settings.sectors,
                 platform.calendar.sessions,
@@ -130,5 +132,3 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
         yield from write_each(context, [month.isoformat() for month in months], write)
 
     return [weekly_features_asset, training_panel]
-
-

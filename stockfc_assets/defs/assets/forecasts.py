@@ -92,9 +92,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         from stockfc_assets.forecasts.session_report import session_report
 
         def write(key: str) -> Written:
-            page = session_report(
-                platform.warehouse, platform.settings, platform.calendar, dt.date.fromisoformat(key)
-            )
+            page = session_report(platform.warehouse, platform.settings, platform.calendar, dt.date.fromisoformat(key))
             version = platform.warehouse.write_file(f"forecast_report/{key}.html", page)
             location = platform.warehouse.store.location(f"forecast_report/{key}.html")
             return Written(

@@ -75,7 +75,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
             context.log.warning(message)
         for ticker, reason in fetched.failures.items():
             context.log.warning(f"{ticker}: not fetched: {reason}")
-        by_session = {key[0].isoformat(): frame for key, frame in fetched.bars.partition_by("session", as_dict=True).items()}
+        by_session = {
+            key[0].isoformat(): frame for key, frame in fetched.bars.partition_by("session", as_dict=True).items()
+        }
         empty = fetched.bars.clear()
         stored = set(platform.warehouse.partitions("raw_ohlcv")) if fetched.failures else set()
 

@@ -58,7 +58,10 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         code_version="1",
         partitions_def=grids.months,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetDep(trained_model, partition_mapping=SAME), dg.AssetDep("training_panel", partition_mapping=SAME)],
+        deps=[
+            dg.AssetDep(trained_model, partition_mapping=SAME),
+            dg.AssetDep("training_panel", partition_mapping=SAME),
+        ],
         description="The model as one ONNX file with a dynamic batch (raw features in, log returns of 12 horizons out) and "
         "its card as JSON: features in order, sectors, window, data versions, hashes, scores.",
     )

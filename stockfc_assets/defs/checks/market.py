@@ -27,9 +27,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         description="The laws of prices: low <= open, close <= high; prices > 0; volume >= 0; one row per ticker; every "
         "row of its own session; every ticker in the universe.",
     )
-    def price_laws(
-        context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> dg.AssetCheckResult:
+    def price_laws(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
         bars = platform.warehouse.read_tables("raw_ohlcv", keys, partition_column="partition")
         return result([] if bars is None else price_problems(bars, platform.fetched_tickers()), keys)
@@ -48,7 +46,10 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
             return result([], keys)
         first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
         raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
-        traded = {key[0]: frame for key, frame in raw.select("session", "ticker").partition_by("session", as_dict=True).items()}
+        traded = {
+            key[0]: frame
+            for key, frame in raw.select("session", "ticker").partition_by("session", as_dict=True).items()
+        }
         empty = raw.select("session", "ticker").clear()
         minimum = platform.settings.environment.min_coverage
 
@@ -56,9 +57,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
             session = dt.date.fromisoformat(key)
             before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
             recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
-            share, missing = coverage(
-                traded.get(session, empty), recent, platform.settings.universe.members(session)
-            )
+            share, missing = coverage(traded.get(session, empty), recent, platform.settings.universe.members(session))
             if share >= minimum:
                 return []
             return [f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {', '.join(missing[:10])}"]

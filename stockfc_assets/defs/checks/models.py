@@ -31,9 +31,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
             card = platform.warehouse.read_json(f"trained_model/{key}.json", remedy="materialise trained_model again")
             return [f"{key}: {failure}" for failure in guard_failures(card["guards"], platform.settings.model.guards)]
 
-        return check_each(
-            partitions_of(context, platform.warehouse.partitions("trained_model", suffix=".json")), find
-        )
+        return check_each(partitions_of(context, platform.warehouse.partitions("trained_model", suffix=".json")), find)
 
     @dg.asset_check(
         asset="onnx_model",
@@ -59,9 +57,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
                 problems.append(f"{key}: {error}")
             return problems
 
-        return check_each(
-            partitions_of(context, platform.warehouse.partitions("trained_model", suffix=".json")), find
-        )
+        return check_each(partitions_of(context, platform.warehouse.partitions("trained_model", suffix=".json")), find)
 
     @dg.asset_check(
         asset="champion_model",
@@ -74,8 +70,6 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
             record = platform.warehouse.read_json(f"champion_model/{key}.json", remedy="materialise it again")
             return [] if record["decision"] in ("installed", "promoted") else [f"{key}: {record['reason']}"]
 
-        return check_each(
-            partitions_of(context, platform.warehouse.partitions("champion_model", suffix=".json")), find
-        )
+        return check_each(partitions_of(context, platform.warehouse.partitions("champion_model", suffix=".json")), find)
 
     return [model_guards, onnx_parity, champion_serves]
