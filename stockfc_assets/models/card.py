@@ -78,8 +78,8 @@ def training_card(network: ForecastNetwork, panel: Panel, month: dt.date, **entr
     )
 
 
-def window(panel: Panel, train: Samples, validation: Samples) -> dict[str, str | None]:
-    """First and last as-of session of the samples that trained and of those that judged, as ISO dates."""
+def window(panel: Panel, train: Samples, validation: Samples | None = None) -> dict[str, str | None]:
+    """First and last as-of session of the samples that trained and, if any judged, of those, as ISO dates."""
 
     def edges(samples: Samples, prefix: str) -> dict[str, str | None]:
         if not len(samples):
@@ -87,17 +87,12 @@ def window(panel: Panel, train: Samples, validation: Samples) -> dict[str, str |
         first, last = samples.session_index.min(), samples.session_index.max()
         return {f"{prefix}first_as_of": str(panel.sessions[first]), f"{prefix}last_as_of": str(panel.sessions[last])}
 
-    return {**edges(train, ""), **edges(validation, "validation_")}
+    return {**edges(train, ""), **({} if validation is None else edges(validation, "validation_"))}
 
 
-def sample_counts(train: Samples, validation: Samples, **others: int) -> dict[str, int]:
-    return {
-        "train": len(train),
-        "validation": len(validation),
-        "train_labels": train.labels,
-        "validation_labels": validation.labels,
-        **others,
-    }
+def sample_counts(train: Samples, validation: Samples | None = None, **others: int) -> dict[str, int]:
+    judged = {} if validation is None else {"validation": len(validation), "validation_labels": validation.labels}
+    return {"train": len(train), "train_labels": train.labels, **judged, **others}
 
 
 def model_card(trained: TrainedModel, onnx_bytes: bytes, parity: float, sectors: Mapping[str, int]) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from stockfc_assets.models.samples import (
     newly_matured,
 )
 from stockfc_assets.models.training import guards_of, labels_of
-from stockfc_assets.models.validation import scores
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import Panel
@@ -50,36 +49,35 @@ def fine_tune(
 
     New: labels that ended since the parent's month began (the last month; more where months were skipped). Replay:
     labels that ended before. Each epoch draws anew from both, at a fixed share, for a fixed number of epochs: nothing
-    is chosen on the months that judge. Normalisation and interval quantiles are the parent's. card["validation"] holds
-    the parent's scores on the new labels before this training saw them ("basis": "prequential", Dawid 1984). Otherwise
-    as `train_full`.
+    is chosen on the months that judge. Normalisation, validation scores and interval quantiles are the parent's, so those
+    of the full training in which its line began. The parent's errors on the new labels would be no honest score: a
+    12-month label that has just ended shares 11 months with labels of the same stock that the parent was trained on.
+    Honest scores come from published forecasts (evaluation/scores.py). Otherwise as `train_full`.
     """
     training = settings.training
     check_panel(panel, month, settings.network.sector_capacity)
     new, old = _new_and_old(panel, parent, month)
-    judged, guarded = (evenly_in_time(new, limit) for limit in (training.full.validation_samples, GUARD_SAMPLES))
+    guarded = evenly_in_time(new, GUARD_SAMPLES)
     device = device or pick_device()
     precision = resolve_precision(training.precision, device)
     with seeded(monthly_seed(training.seed, month), training.threads, device):
         tensors = PanelTensors(panel, device)
         network = copy.deepcopy(parent.network).to(device)
-        before = predict(network, tensors, judged)
         history = _continue(network, tensors, new, old, settings, precision, month, on_progress, clock)
         after = predict(network, tensors, guarded)
         network.cpu().eval()
     pool = concatenated(new, old)
     per_epoch = sum(epoch_sizes(len(new), len(old), training.fine_tuning))
-    realised = labels_of(panel, judged)
     card = training_card(
         network,
         panel,
         month,
         kind="fine_tuned",
         parent=parent.model_id,
-        window=window(panel, pool, judged),
-        samples=sample_counts(pool, judged, new=len(new), replay=len(old), per_epoch=per_epoch),
+        window={**parent.card["window"], **window(panel, pool)},
+        samples={**parent.card["samples"], **sample_counts(pool, new=len(new), replay=len(old), per_epoch=per_epoch)},
         history=history,
-        validation={"basis": "prequential", **scores(before.log_returns, realised, judged.session_index)},
+        validation=parent.card["validation"],
         guards=guards_of(network, after, labels_of(panel, guarded), guarded, history),
         interval=parent.card["interval"],
         seed=training.seed,

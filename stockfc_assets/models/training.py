@@ -47,7 +47,8 @@ def train_full(
 
     The same panel, settings and library versions give the same model, bit by bit, on the same kind of CPU. device:
     default CUDA when there is one. on_progress: called every few seconds. data_versions: copied into the card.
-    card["validation"] holds the scores on the validation period, which chose the epoch ("basis": "validation period").
+    card["validation"] holds the scores on the validation period, which chose the epoch; "basis" names the full training
+    that they belong to, because fine-tuned models carry them on.
     Raises ModelError when the panel is of an earlier month or has too few samples, or when the loss is not finite.
     """
     training = settings.training
@@ -78,7 +79,7 @@ def train_full(
             seed=training.seed,
             precision=precision,
             data_versions=dict(data_versions or {}),
-            **_judgement(outcome.payload, realised, validation, settings),
+            **_judgement(outcome.payload, realised, validation, month, settings),
         ),
     )
 
@@ -110,7 +111,7 @@ def guards_of(
 
 
 def _judgement(
-    predictions: Predictions, realised: np.ndarray, validation: Samples, settings: ModelSettings
+    predictions: Predictions, realised: np.ndarray, validation: Samples, month: dt.date, settings: ModelSettings
 ) -> dict[str, Any]:
     """Scores and interval quantiles from the validation samples."""
     quantiles, counts = conformal_quantiles(
@@ -118,7 +119,7 @@ def _judgement(
     )
     return {
         "validation": {
-            "basis": "validation period",
+            "basis": f"validation period of the full training of {month:%Y-%m}",
             **scores(predictions.log_returns, realised, validation.session_index),
         },
         "interval": {"level": settings.interval_level, "quantile": quantiles, "n": counts},

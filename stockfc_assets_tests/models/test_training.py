@@ -88,7 +88,7 @@ def test_card_tells_what_was_trained(panel: Panel, parent: TrainedModel) -> None
     }
     assert (card["kind"], card["parent"], card["month"]) == ("full", None, "2022-02")
     assert card["trained_through"] == "2022-01-31"
-    assert card["validation"]["basis"] == "validation period"
+    assert card["validation"]["basis"] == "validation period of the full training of 2022-02"
     assert card["data_versions"] == {"training_panel": "abc"}
     assert [epoch["epoch"] for epoch in card["history"]] == [1, 2]
     assert sum(epoch["best"] for epoch in card["history"]) == 1
