@@ -3,5 +3,6 @@
 import os
 
 # GNU OpenMP's threads spin while they wait for each other, and an LSTM makes them wait at each of its 156 steps. Beside
-# another busy process that fell to 16 samples/s where threads that sleep reach 230. It is read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# another busy process the default (to spin for milliseconds) fell from 540 samples/s to 30; this short spin gives 515
+# alone and 160 beside an equal (two cores, benchmarks/training_bench.py). It is read once, when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")

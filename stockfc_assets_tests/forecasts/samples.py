@@ -74,6 +74,7 @@ def sample_card(sectors: dict[str, int]) -> dict[str, Any]:
             {"epoch": 4, "train_loss": 0.4187, "validation_loss": 0.4268, "best": False},
         ],
         "validation": {
+            "basis": "validation period of the full training of 2026-02",
             "overall": {
                 "n": 29804, "mse": 0.0334, "mse_random_walk": 0.0331, "skill": -0.0082, "mae": 0.131, "rank_ic": 0.018,
                 "hit_rate": 0.531,

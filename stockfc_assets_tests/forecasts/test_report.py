@@ -235,7 +235,11 @@ def test_a_card_without_validation_labels():
         "rank_ic": None,
         "hit_rate": None,
     }
-    card["validation"] = {"overall": nothing, "horizons": [{"horizon": h, **nothing} for h in range(1, 13)]}
+    card["validation"] = {
+        **card["validation"],
+        "overall": nothing,
+        "horizons": [{"horizon": h, **nothing} for h in range(1, 13)],
+    }
     card["window"] = dict.fromkeys(card["window"])
     card["history"] = [{"epoch": 1, "train_loss": 0.4, "validation_loss": None, "best": True}]
     text = words(render_report(document, history, card, names))
