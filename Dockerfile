@@ -9,7 +9,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY stockfc_assets stockfc_assets
 COPY config config
 COPY dagster.yaml workspace.yaml ./
-COPY dagster.yaml /data/dagster/dagster.yaml
+RUN sed 's#base_dir: data/dagster#base_dir: /data/dagster#' dagster.yaml > /data/dagster/dagster.yaml
 
 FROM base AS control
 RUN pip install --constraint constraints.txt --editable '.[web]'

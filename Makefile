@@ -20,7 +20,7 @@ lint: $(READY)  ## style, imports, walls, loadable definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	STOCKFC_DATA=build/lint $(BIN)/dagster definitions validate -w workspace.yaml
+	env -u DAGSTER_HOME STOCKFC_DATA=build/lint $(BIN)/dagster definitions validate -w workspace.yaml
 
 bench: $(READY)  ## what is measured, as a table with the machine
 	$(BIN)/python -m benchmarks

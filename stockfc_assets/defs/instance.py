@@ -23,6 +23,9 @@ from stockfc_assets.settings import Settings
 
 USER_ERRORS = frozenset(name for name in vars(errors) if name.endswith("Error"))
 
+TEMPLATE_BASE = "base_dir: data/dagster"
+"""Where dagster.yaml keeps its databases when Dagster is started from the project's folder without `stockfc`."""
+
 TERMINAL_LOG = {"loggers": {"console": {}}}
 """Chooses the terminal logger of build.py; without it Dagster prints every event of its own."""
 
@@ -38,7 +41,7 @@ class RunOutcome:
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Puts the project's dagster.yaml into ``<data root>/dagster`` and points DAGSTER_HOME there.
+    """Puts the project's dagster.yaml into ``<data root>/dagster``, with that path in it, and points DAGSTER_HOME there.
 
     A DAGSTER_HOME that the operator has set is left alone. Raises ConfigError when dagster.yaml is missing.
     """
@@ -49,7 +52,7 @@ def prepare_home(settings: Settings) -> Path:
         raise ConfigError(f"{template}: missing; it configures the Dagster instance, or set DAGSTER_HOME to your own")
     home = settings.data_root / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    content = template.read_text()
+    content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}")
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != content:
         target.write_text(content)

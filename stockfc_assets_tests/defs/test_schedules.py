@@ -35,7 +35,7 @@ def test_daily_forecast_asks_for_the_session_that_is_over(definitions):
     [
         ((2026, 11, 21, 23), "2026-11-21: no session of XTKS: Saturday"),
         ((2026, 11, 23, 23), "2026-11-23: no session of XTKS: Labor Thanksgiving Day"),
-        ((2025, 12, 31, 23), "2025-12-31: no session of XTKS: New Year's Holiday (Dec 31)"),
+        ((2025, 12, 31, 23), "2025-12-31: no session of XTKS: New Year's Holiday"),
     ],
 )
 def test_daily_forecast_names_the_holiday_it_skips(definitions, when, reason):
