@@ -15,8 +15,9 @@ from typing import Any
 import polars as pl
 
 from stockfc_assets.errors import DataError
-from stockfc_assets.features.names import SEQUENCE_WEEKS, SESSIONS_PER_WEEK
+from stockfc_assets.features.names import SESSIONS_PER_WEEK
 from stockfc_assets.features.panel import ModelInputs, model_inputs
+from stockfc_assets.features.weeks import sequence_session_dates
 from stockfc_assets.forecasts.inference import OnnxForecaster
 from stockfc_assets.forecasts.models import champion_for, model_files
 from stockfc_assets.forecasts.predictions import make_predictions, trailing_volatility
@@ -33,7 +34,8 @@ from stockfc_assets.tables import UniverseEnrichment
 
 PUBLICATION_TIME = dt.time(23, 0)
 LATEST = "predictions/latest.json"
-SEQUENCE_SESSIONS = SEQUENCE_WEEKS * SESSIONS_PER_WEEK
+LONGEST_HALT = 4 * SESSIONS_PER_WEEK
+"""A row as many sessions older than the first week of a sequence may still stand in for it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class DailyForecaster:
         champion = champion_for(self.warehouse, session)
         forecaster, card = self._model(dt.date.fromisoformat(f"{champion['model']['month']}-01"))
         closes = self._closes(session)
-        inputs, skipped = self._inputs(session, closes)
+        inputs, skipped = self._inputs(session)
         table = make_predictions(
             inputs,
             forecaster.predict(inputs),
@@ -106,17 +108,10 @@ class DailyForecaster:
             store.write_bytes(LATEST, data)
         return DailyForecast(table, document, version, is_latest)
 
-    def _inputs(self, session: dt.date, closes: dict[str, float]) -> tuple[ModelInputs, dict[str, str]]:
-        start = self.calendar.before(session, SEQUENCE_SESSIONS)
-        keys = [day.isoformat() for day in self.calendar.between(start, session)]
-        features = self.warehouse.read_tables("weekly_features", keys)
-        if features is None or session not in features["session"]:
-            raise DataError(
-                f"session {session}: no weekly_features; run `stockfc backfill --from {start} --to {session}`"
-            )
+    def _inputs(self, session: dt.date) -> tuple[ModelInputs, dict[str, str]]:
         facts = self._facts(session.replace(day=1))
         return model_inputs(
-            features,
+            self._sequence_rows(session),
             self._raw_since(facts, session),
             facts,
             self.settings.universe,
@@ -125,6 +120,25 @@ class DailyForecaster:
             session,
             benchmark=self.settings.benchmark,
         )
+
+    def _sequence_rows(self, session: dt.date) -> pl.DataFrame:
+        """The weekly_features that the input sequences may hold: those of the last session of each week, and, for
+        tickers that did not trade on some of them, all others of the same weeks (a fifth of the rows instead of all)."""
+        dates = sequence_session_dates(session, self.calendar.sessions)
+        rows = self.warehouse.read_tables("weekly_features", [day.isoformat() for day in dates])
+        if rows is None or session not in rows["session"]:
+            raise DataError(
+                f"session {session}: no weekly_features; run `stockfc backfill --from {dates[0]} --to {session}`"
+            )
+        traded = rows.filter(pl.col("session") == session)["ticker"]
+        counts = rows.filter(pl.col("ticker").is_in(traded.implode())).group_by("ticker").len()
+        incomplete = counts.filter(pl.col("len") < len(dates))["ticker"]
+        if incomplete.is_empty():
+            return rows
+        start = self.calendar.before(dates[0], LONGEST_HALT)
+        others = [day.isoformat() for day in self.calendar.between(start, session) if day not in set(dates)]
+        between = self.warehouse.read_tables("weekly_features", others, tickers=incomplete)
+        return rows if between is None else pl.concat([rows, between])
 
     def _raw_since(self, facts: pl.DataFrame, session: dt.date) -> pl.DataFrame:
         """Prices since the facts' date: splits after it move the facts to the session's share basis."""

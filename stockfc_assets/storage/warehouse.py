@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -64,12 +64,17 @@ class Warehouse:
         )
 
     def read_tables(
-        self, asset: str, partitions: Iterable[str], *, partition_column: str | None = None
+        self,
+        asset: str,
+        partitions: Iterable[str],
+        *,
+        tickers: Collection[str] | None = None,
+        partition_column: str | None = None,
     ) -> pl.DataFrame | None:
         """Those of ``partitions`` that are stored, one below the other; None when there is none.
 
-        With ``partition_column``, a last column of that name says which partition holds the row. Raises DataError naming
-        every corrupt partition.
+        With ``tickers``, only their rows are held in memory. With ``partition_column``, a last column of that name says
+        which partition holds the row. Raises DataError naming every corrupt partition.
         """
         stored = set(self.partitions(asset))
         wanted = [partition for partition in partitions if partition in stored]
@@ -77,7 +82,8 @@ class Warehouse:
             return None
         paths = [self.store.local_path(table_key(asset, partition)) for partition in wanted]
         try:
-            frame = pl.read_parquet(paths, include_file_paths=partition_column)
+            rows = pl.scan_parquet(paths, include_file_paths=partition_column)
+            frame = (rows if tickers is None else rows.filter(pl.col("ticker").is_in(list(tickers)))).collect()
         except (pl.exceptions.PolarsError, OSError):
             problems = self.corrupt_partitions(asset, wanted)
             raise DataError("\n".join(problems.values()) or f"{asset}: cannot be read") from None
