@@ -60,14 +60,17 @@ MODEL_FILES = ("onnx_model", "champion_model", "universe_enrichment")
 
 DAILY = """
 import datetime as dt, json, pathlib, sys, time
-from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets.forecasts.daily import DailyForecaster
-platform = Platform(open_settings())
+from stockfc_assets.market.calendar import trading_calendar
+from stockfc_assets.market.sources import effective_settings
+from stockfc_assets.settings import load_settings
+from stockfc_assets.storage import LocalStore, Warehouse
+settings = effective_settings(load_settings())
 source = {"name": "bench", "label": "bench", "simulated": True}
-forecaster = DailyForecaster(platform.warehouse, platform.settings, platform.calendar, source=source)
+calendar = trading_calendar(settings.universe.exchange)
+forecaster = DailyForecaster(Warehouse(LocalStore(settings.data_root)), settings, calendar, source=source)
 session = dt.date.fromisoformat(sys.argv[1])
 record = {"overall": {"n": 0}, "horizons": []}
-platform.calendar.sessions
 times = []
 for _ in range(2):
     began = time.monotonic()

@@ -168,7 +168,7 @@ def fine_tuning() -> Figures:
     panel = random_panel()
     network = ForecastNetwork(settings().network)
     network.set_normalisation(fit_normalisation(panel, len(panel.sessions) - 1))
-    inherited: dict[str, Any] = dict.fromkeys(("window", "samples", "validation", "interval"), {})
+    inherited: dict[str, Any] = {key: {} for key in ("window", "samples", "validation", "interval")}
     parent = TrainedModel(network.eval(), training_card(network, panel, PARENT_MONTH, **inherited))
     began = time.perf_counter()
     child = fine_tune(panel, parent, settings(), MONTH)

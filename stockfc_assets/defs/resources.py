@@ -23,16 +23,10 @@ EQUAL_WEIGHTED = "equal_weighted"
 
 
 def open_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The configuration, with the simulated source's invented tickers as universe where it asks for them."""
-    settings = load_settings(environ)
-    count = settings.environment.sources.simulated.tickers
-    if settings.source != "simulated" or count is None:
-        return settings
-    from stockfc_assets.market.sources.simulated import simulated_universe
+    """The configuration as the price source sees it."""
+    from stockfc_assets.market.sources import effective_settings
 
-    return settings.model_copy(
-        update={"universe": simulated_universe(count, settings.sectors, settings.universe.exchange)}
-    )
+    return effective_settings(load_settings(environ))
 
 
 class Platform:

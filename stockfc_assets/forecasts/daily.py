@@ -123,21 +123,20 @@ class DailyForecaster:
 
     def _sequence_rows(self, session: dt.date) -> pl.DataFrame:
         """The weekly_features that the input sequences may hold: those of the last session of each week, and, for
-        tickers that did not trade on some of them, all others of the same weeks (a fifth of the rows instead of all)."""
+        tickers that did not trade on some of them, the others of just those weeks (a fifth of all rows, or little more)."""
         dates = sequence_session_dates(session, self.calendar.sessions)
         rows = self.warehouse.read_tables("weekly_features", [day.isoformat() for day in dates])
         if rows is None or session not in rows["session"]:
             raise DataError(
                 f"session {session}: no weekly_features; run `stockfc backfill --from {dates[0]} --to {session}`"
             )
-        traded = rows.filter(pl.col("session") == session)["ticker"]
-        counts = rows.filter(pl.col("ticker").is_in(traded.implode())).group_by("ticker").len()
-        incomplete = counts.filter(pl.col("len") < len(dates))["ticker"]
-        if incomplete.is_empty():
-            return rows
-        start = self.calendar.before(dates[0], LONGEST_HALT)
-        others = [day.isoformat() for day in self.calendar.between(start, session) if day not in set(dates)]
-        between = self.warehouse.read_tables("weekly_features", others, tickers=incomplete)
+        traded = rows.filter(pl.col("session") == session).select("ticker")
+        grid = traded.join(pl.DataFrame({"session": dates}), how="cross")
+        missing = grid.join(rows.select("ticker", "session"), on=["ticker", "session"], how="anti")
+        before = dict(zip(dates, [self.calendar.before(dates[0], LONGEST_HALT), *dates], strict=False))
+        others = {day for date in missing["session"].unique() for day in self.calendar.between(before[date], date)}
+        keys = [day.isoformat() for day in sorted(others - set(dates))]
+        between = self.warehouse.read_tables("weekly_features", keys, tickers=missing["ticker"].unique())
         return rows if between is None else pl.concat([rows, between])
 
     def _raw_since(self, facts: pl.DataFrame, session: dt.date) -> pl.DataFrame:

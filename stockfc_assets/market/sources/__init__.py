@@ -26,3 +26,15 @@ def build_source(settings: Settings) -> MarketDataSource:
         f"source {settings.source!r} arrives with a later release; set STOCKFC_SOURCE, or `source` in "
         f"config/environments/{settings.env}.yaml, to one that exists: simulated, files"
     )
+
+
+def effective_settings(settings: Settings) -> Settings:
+    """``settings`` with the simulated source's invented tickers as universe where it asks for them."""
+    count = settings.environment.sources.simulated.tickers
+    if settings.source != "simulated" or count is None:
+        return settings
+    from stockfc_assets.market.sources.simulated import simulated_universe
+
+    return settings.model_copy(
+        update={"universe": simulated_universe(count, settings.sectors, settings.universe.exchange)}
+    )
