@@ -100,8 +100,19 @@ def write_each(
     yield from log.results()
 
 
-def table_metadata(table: type[dy.Schema]) -> dict[str, Any]:
-    """The column schema of a table, for the asset's definition."""
+def declared(
+    group: str, grid: dg.PartitionsDefinition | None = None, *, table: type[dy.Schema] | None = None
+) -> dict[str, Any]:
+    """What the definitions of all assets share: group, owners, grid with ranges in one run, column schema."""
+    options: dict[str, Any] = {"group_name": group, "owners": OWNERS}
+    if grid is not None:
+        options |= {"partitions_def": grid, "backfill_policy": dg.BackfillPolicy.single_run()}
+    if table is not None:
+        options["metadata"] = _column_schema(table)
+    return options
+
+
+def _column_schema(table: type[dy.Schema]) -> dict[str, Any]:
     columns = [
         dg.TableColumn(
             name=name,

@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from stockfc_assets.defs.materialization import OWNERS, Written, table_metadata, write_each
+from stockfc_assets.defs.materialization import Written, declared, write_each
 from stockfc_assets.defs.partitions import FEATURE_LOOKBACK, Grids, history_before
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.names import HORIZONS, WEEKLY_FEATURES
@@ -28,15 +28,11 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
     """weekly_features, training_panel."""
 
     @dg.asset(
+        **declared(GROUP, grids.sessions, table=WeeklyFeatures),
         name="weekly_features",
-        group_name=GROUP,
         kinds={"parquet", "polars"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.sessions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=["universe", dg.AssetDep("raw_ohlcv", partition_mapping=FEATURE_LOOKBACK)],
-        metadata=table_metadata(WeeklyFeatures),
         description="The 23 features of the week so far, as of a session. One row per ticker that traded; from prices "
         "adjusted for the splits known at that session. Needs about 53 weeks before it; null where there is less.",
     )
@@ -66,12 +62,9 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
         yield from write_each(context, keys, write)
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.months),
         kinds={"arrow", "numpy"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             "universe",
             dg.AssetDep(weekly_features_asset, partition_mapping=history_before(history_months)),

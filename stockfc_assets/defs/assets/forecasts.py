@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from stockfc_assets.charts import as_markdown_image, ranking_chart
-from stockfc_assets.defs.materialization import OWNERS, Written, partition_log, table_metadata, write_each
+from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
 from stockfc_assets.defs.partitions import (
     CHAMPION_REACH,
     REPORT_HISTORY,
@@ -34,12 +34,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     """daily_predictions, forecast_report."""
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.sessions, table=Predictions),
         kinds={"onnx", "json", "parquet"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.sessions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             dg.AssetDep("weekly_features", partition_mapping=SEQUENCE_LOOKBACK),
             dg.AssetDep("raw_ohlcv", partition_mapping=SAME),
@@ -47,7 +44,6 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
             dg.AssetDep("champion_model", partition_mapping=CHAMPION_REACH),
             dg.AssetDep("daily_predictions", partition_mapping=sessions_before(TRACK_RECORD_SESSIONS)),
         ],
-        metadata=table_metadata(Predictions),
         description="Forecast prices 1 to 12 months ahead with 80 % intervals, as of a session. One row per ticker and "
         "horizon; published as predictions/{session}.json and predictions/latest.json with the model, its track record "
         "and the tickers that were skipped.",
@@ -73,12 +69,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from log.results()
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.sessions),
         kinds={"html"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.sessions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             dg.AssetDep(daily_predictions, partition_mapping=SAME),
             dg.AssetDep("raw_ohlcv", partition_mapping=REPORT_HISTORY),

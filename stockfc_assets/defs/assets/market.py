@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from stockfc_assets.defs.materialization import OWNERS, Written, table_metadata, write_each
+from stockfc_assets.defs.materialization import Written, declared, write_each
 from stockfc_assets.defs.partitions import FACTS_HISTORY_MONTHS, Grids, history_before
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.market.enrichment import enrich
@@ -26,11 +26,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     """universe, raw_ohlcv, universe_enrichment."""
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, table=Universe),
         kinds={"yaml", "parquet"},
-        owners=OWNERS,
         code_version="1",
-        metadata=table_metadata(Universe),
         description="Which stocks belong and between which dates, from config/universes. One row per ticker and "
         "membership interval. Its data version is the hash of its content.",
     )
@@ -50,15 +48,11 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.sessions, table=RawOhlcv),
         kinds={"parquet", "polars"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.sessions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         pool="market_data",
         deps=[universe],
-        metadata=table_metadata(RawOhlcv),
         description="Prices, volume, dividends and splits as traded. One row per ticker that traded on the session; "
         "prices in the listing currency, volume in shares of that day's basis. A session without a trade has no row. "
         "A range is fetched with one request per ticker.",
@@ -101,18 +95,14 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from write_each(context, keys, write)
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.months, table=UniverseEnrichment),
         kinds={"parquet", "polars"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         pool="market_data",
         deps=[
             dg.AssetDep(universe),
             dg.AssetDep(raw_ohlcv, partition_mapping=history_before(FACTS_HISTORY_MONTHS)),
         ],
-        metadata=table_metadata(UniverseEnrichment),
         description="Company facts known at the month's start. One row per member; per share, in the listing currency, "
         "on the share basis of that date; ratios with the last as-traded close before it. Unknown facts are null.",
     )

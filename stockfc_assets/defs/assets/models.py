@@ -14,7 +14,7 @@ import dagster as dg
 import numpy as np
 
 from stockfc_assets.charts import as_markdown_image, loss_curve
-from stockfc_assets.defs.materialization import OWNERS, Written, partition_log, write_each
+from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
 from stockfc_assets.defs.partitions import PREVIOUS, SAME, Grids
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.evaluation.gate import decide
@@ -29,12 +29,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     """trained_model, onnx_model, champion_model."""
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.months),
         kinds={"torch"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         pool="training",
         deps=[
             dg.AssetDep("training_panel", partition_mapping=SAME),
@@ -52,12 +49,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from log.results()
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.months),
         kinds={"onnx"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             dg.AssetDep(trained_model, partition_mapping=SAME),
             dg.AssetDep("training_panel", partition_mapping=SAME),
@@ -71,12 +65,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from write_each(context, sorted(context.partition_keys), lambda key: _export(platform, key))
 
     @dg.asset(
-        group_name=GROUP,
+        **declared(GROUP, grids.months),
         kinds={"json"},
-        owners=OWNERS,
         code_version="1",
-        partitions_def=grids.months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[
             dg.AssetDep(onnx_model, partition_mapping=SAME),
             dg.AssetDep("champion_model", partition_mapping=PREVIOUS),
