@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from stockfc_assets.models.export import export_onnx
 from stockfc_assets.models.network import ForecastNetwork
-from stockfc_assets.settings import load_settings
+from stockfc_assets.configuration import load_settings
 torch.manual_seed(0)
 network = ForecastNetwork(load_settings({}).model.network).eval()
 Path(sys.argv[1]).write_bytes(export_onnx(network))

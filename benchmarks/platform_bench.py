@@ -63,7 +63,7 @@ import datetime as dt, json, pathlib, sys, time
 from stockfc_assets.forecasts.daily import DailyForecaster
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.market.sources import effective_settings
-from stockfc_assets.settings import load_settings
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.storage import LocalStore, Warehouse
 settings = effective_settings(load_settings())
 source = {"name": "bench", "label": "bench", "simulated": True}

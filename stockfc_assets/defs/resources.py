@@ -12,10 +12,11 @@ from functools import cached_property
 
 import polars as pl
 
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.calendar import TradingCalendar, trading_calendar
 from stockfc_assets.market.source import MarketDataSource
-from stockfc_assets.settings import Settings, load_settings
+from stockfc_assets.settings import Settings
 from stockfc_assets.storage import LocalStore, Warehouse
 from stockfc_assets.tables import RawOhlcv
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.features.names import (
     HORIZONS,
     POSITION_FEATURES,
@@ -18,7 +19,7 @@ from stockfc_assets.features.names import (
 from stockfc_assets.features.panel import ModelInputs
 from stockfc_assets.forecasts.predictions import make_predictions
 from stockfc_assets.forecasts.publication import predictions_document
-from stockfc_assets.settings import Settings, load_settings
+from stockfc_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 SESSION = dt.date(2026, 2, 6)

@@ -60,39 +60,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     def raw_ohlcv(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        keys = sorted(context.partition_keys)
-        platform.claim_data_root()
-        tickers = platform.fetched_tickers()
-        context.log.info(f"fetching {len(tickers)} tickers, {keys[0]} to {keys[-1]}, from {platform.source.label}")
-        fetched = platform.source.fetch_bars(tickers, dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1]))
-        for message in fetched.warnings[:FETCH_LOG_LIMIT]:
-            context.log.warning(message)
-        for ticker, reason in fetched.failures.items():
-            context.log.warning(f"{ticker}: not fetched: {reason}")
-        by_session = {
-            key[0].isoformat(): frame for key, frame in fetched.bars.partition_by("session", as_dict=True).items()
-        }
-        empty = fetched.bars.clear()
-        stored = set(platform.warehouse.partitions("raw_ohlcv")) if fetched.failures else set()
-
-        def write(key: str) -> Written:
-            bars = by_session.get(key, empty)
-            if key in stored:
-                earlier = platform.warehouse.read_table("raw_ohlcv", key)
-                bars = keep_rows_of_failed_tickers(earlier, bars, fetched.failures)
-            version = platform.warehouse.write_table("raw_ohlcv", key, bars)
-            return Written(
-                version,
-                bars.height,
-                {
-                    "source": platform.source.label,
-                    "failed_tickers": fetched.failures,
-                    "splits": bars.filter(pl.col("split_ratio") != 1)["ticker"].to_list(),
-                    "warnings": [text for text in fetched.warnings if f" {key}: " in text],
-                },
-            )
-
-        yield from write_each(context, keys, write)
+        yield from _fetch_sessions(context, platform)
 
     @dg.asset(
         **declared(GROUP, grids.months, table=UniverseEnrichment),
@@ -124,3 +92,40 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from write_each(context, sorted(context.partition_keys), write)
 
     return [universe, raw_ohlcv, universe_enrichment]
+
+
+def _fetch_sessions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
+    """Fetches the run's range once and writes it session by session."""
+    keys = sorted(context.partition_keys)
+    platform.claim_data_root()
+    tickers = platform.fetched_tickers()
+    context.log.info(f"fetching {len(tickers)} tickers, {keys[0]} to {keys[-1]}, from {platform.source.label}")
+    fetched = platform.source.fetch_bars(tickers, dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1]))
+    for message in fetched.warnings[:FETCH_LOG_LIMIT]:
+        context.log.warning(message)
+    for ticker, reason in fetched.failures.items():
+        context.log.warning(f"{ticker}: not fetched: {reason}")
+    by_session = {
+        key[0].isoformat(): frame for key, frame in fetched.bars.partition_by("session", as_dict=True).items()
+    }
+    empty = fetched.bars.clear()
+    stored = set(platform.warehouse.partitions("raw_ohlcv")) if fetched.failures else set()
+
+    def write(key: str) -> Written:
+        bars = by_session.get(key, empty)
+        if key in stored:
+            earlier = platform.warehouse.read_table("raw_ohlcv", key)
+            bars = keep_rows_of_failed_tickers(earlier, bars, fetched.failures)
+        version = platform.warehouse.write_table("raw_ohlcv", key, bars)
+        return Written(
+            version,
+            bars.height,
+            {
+                "source": platform.source.label,
+                "failed_tickers": fetched.failures,
+                "splits": bars.filter(pl.col("split_ratio") != 1)["ticker"].to_list(),
+                "warnings": [text for text in fetched.warnings if f" {key}: " in text],
+            },
+        )
+
+    yield from write_each(context, keys, write)

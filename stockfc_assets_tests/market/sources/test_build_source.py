@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.errors import ConfigError
 from stockfc_assets.market.sources import build_source
-from stockfc_assets.settings import FilesSettings, Settings, load_settings
+from stockfc_assets.settings import FilesSettings, Settings
 
 
 def settings_for(source: str, files: FilesSettings | None = None, benchmark: str | None = None) -> Settings:
@@ -38,7 +39,7 @@ def test_yahoo_is_refused_by_name() -> None:
 def test_only_the_chosen_source_is_imported() -> None:
     code = (
         "import sys; from stockfc_assets.market.sources import build_source\n"
-        "from stockfc_assets.settings import load_settings\n"
+        "from stockfc_assets.configuration import load_settings\n"
         "build_source(load_settings({}))\n"
         "loaded = [m for m in sys.modules if m.startswith('stockfc_assets.market.sources.')]\n"
         "assert not any(m.endswith(('files', 'user_tables')) for m in loaded), loaded\n"

@@ -10,13 +10,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from stockfc_assets import tables
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.errors import ConfigError
 from stockfc_assets.market.as_traded import adjusted_bars, unexplained_jumps
 from stockfc_assets.market.calendar import TradingCalendar
 from stockfc_assets.market.source import BARS_SCHEMA, FACTS_SCHEMA
 from stockfc_assets.market.sources import simulated
 from stockfc_assets.market.sources.simulated import SimulatedSource, simulated_universe
-from stockfc_assets.settings import SimulatedSettings, load_settings
+from stockfc_assets.settings import SimulatedSettings
 
 D = dt.date
 EPOCH = D(2010, 1, 4)

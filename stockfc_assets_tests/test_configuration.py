@@ -1,4 +1,4 @@
-"""Settings: the bundled configuration, and one clear message for each way to get one wrong."""
+"""Configuration: the bundled one, and one clear message for each way to get one wrong."""
 
 import datetime as dt
 import shutil
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.errors import ConfigError
-from stockfc_assets.settings import load_settings
 
 CONFIG = Path(__file__).parents[1] / "config"
 
