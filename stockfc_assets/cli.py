@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -180,9 +181,19 @@ def ui(port: int) -> None:
     workspace = settings.config_dir.parent / "workspace.yaml"
     if not workspace.is_file():
         raise InputError(f"{workspace}: missing; run `stockfc ui` from the project's folder")
+    _require_free_port(port)
     command = ["dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)]
     click.echo(f"Dagster opens at http://127.0.0.1:{port} (stop with Ctrl-C)")
     os.execv(Path(sys.executable).with_name("dagster"), command)
+
+
+def _require_free_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise InputError(f"--port {port}: something listens there already; choose another port") from None
 
 
 def _workbench() -> Any:

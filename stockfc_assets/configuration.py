@@ -35,10 +35,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if source := environ.get("STOCKFC_SOURCE"):
         content["source"] = source
     environment = _parse(Environment, content, environment_file)
+    if environment.source == "yahoo":
+        raise ConfigError(f"{environment_file}: source 'yahoo' arrives with a later release; choose simulated or files")
     if environment.source == "files" and environment.sources.files is None:
         raise ConfigError(
             f"{environment_file}: sources.files is missing although the source is 'files' "
-            "(see config/environments/files.yaml and docs/own-data.md)"
+            "(STOCKFC_ENV=files has it; see docs/own-data.md)"
         )
     universe_file = config_dir / "universes" / f"{environment.universe}.yaml"
     sectors_file = config_dir / "sectors.yaml"

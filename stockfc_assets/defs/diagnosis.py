@@ -93,7 +93,9 @@ def _calendar(platform: Platform, now: dt.datetime) -> str:
 def _model(platform: Platform, now: dt.datetime) -> str:
     from stockfc_assets.forecasts.inference import OnnxForecaster
 
-    session = platform.calendar.newest_closed(now)
+    if not platform.warehouse.partitions("raw_ohlcv"):
+        return "none yet: run `stockfc backfill`, then `stockfc monthly`"
+    session = platform.newest_session(now)
     champion = champion_for(platform.warehouse, session)["model"]
     data, card = model_files(platform.warehouse, dt.date.fromisoformat(f"{champion['month']}-01"))
     OnnxForecaster(data, card, sectors=platform.settings.sectors)

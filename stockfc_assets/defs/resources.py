@@ -51,6 +51,12 @@ class Platform:
 
         return self._given_source or build_source(self.settings)
 
+    def newest_session(self, now: dt.datetime) -> dt.date:
+        """The newest session that is over at ``now`` and that the price source reaches."""
+        newest = self.calendar.newest_closed(now)
+        last = self.source.describe().get("last_session")
+        return min(newest, dt.date.fromisoformat(str(last))) if last else newest
+
     def claim_data_root(self) -> None:
         """Refuses to write prices of another source over those already there."""
         identity: dict[str, object] = {"source": self.settings.source}

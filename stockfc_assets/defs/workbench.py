@@ -18,7 +18,7 @@ import dagster as dg
 from stockfc_assets import terminal
 from stockfc_assets.defs.build import build_definitions
 from stockfc_assets.defs.diagnosis import diagnose
-from stockfc_assets.defs.instance import materialized, open_instance, run_job
+from stockfc_assets.defs.instance import TERMINAL_LOG, materialized, open_instance, run_job
 from stockfc_assets.defs.jobs import DAILY_FORECAST, HISTORY, MONTHLY_MODEL
 from stockfc_assets.defs.partitions import month_of, next_month
 from stockfc_assets.defs.resources import Platform, open_settings
@@ -67,7 +67,7 @@ class Workbench:
     # --- dates --------------------------------------------------------------------------------------------------------
 
     def newest_session(self) -> dt.date:
-        return self.platform.calendar.newest_closed(self.now)
+        return self.platform.newest_session(self.now)
 
     def session(self, date: dt.date | None) -> dt.date:
         """A finished session within the grid; the newest one by default."""
@@ -75,16 +75,22 @@ class Workbench:
             return self.newest_session()
         self.platform.calendar.require_closed_session(date, self.now)
         self._require_in_grid(date)
+        if date > self.newest_session():
+            raise InputError(f"session {date}: {self.platform.source.label} end on {self.newest_session()}")
         return date
 
     def session_range(self, start: dt.date, end: dt.date | None) -> list[str]:
         """Keys of the finished sessions from ``start`` to ``end`` (default: the newest); refuses impossible ranges."""
         newest = self.newest_session()
+        if end is None and start > newest:
+            raise InputError(f"--from {start}: the newest finished session with prices is {newest}")
         end = end or newest
         if end < start:
             raise InputError(f"--to {end} is before --from {start}; swap them")
         if end > newest:
-            raise InputError(f"--to {end}: sessions after {newest} are not over yet; use --to {newest} or earlier")
+            raise InputError(
+                f"--to {end}: sessions after {newest} are not over yet or not in the source; use --to {newest} or earlier"
+            )
         self._require_in_grid(start)
         keys = self.platform.sessions_between(start, end)
         if not keys:
@@ -195,6 +201,8 @@ class Workbench:
 
     def document(self, session: dt.date | None) -> dict[str, Any]:
         """A published forecast; the newest by default. Raises DataError with the remedy when there is none."""
+        if session is not None:
+            self.platform.calendar.require_closed_session(session, self.now)
         key = LATEST if session is None else f"predictions/{session}.json"
         remedy = "run `stockfc daily`" if session is None else f"run `stockfc daily --session {session}`"
         data = self.platform.warehouse.read_file(key, remedy=remedy)
@@ -214,7 +222,11 @@ class Workbench:
         definition = self.definitions.resolve_implicit_global_asset_job_def()
         selection = [dg.AssetKey("forecast_report")]
         result = definition.execute_in_process(
-            instance=self.instance, partition_key=key, asset_selection=selection, raise_on_error=False
+            instance=self.instance,
+            partition_key=key,
+            asset_selection=selection,
+            run_config=TERMINAL_LOG,
+            raise_on_error=False,
         )
         if not result.success:
             raise RunError(f"run {result.run_id} of forecast_report failed; see the run in the UI")

@@ -108,10 +108,9 @@ class TradingCalendar:
         newest = self.newest_closed(now)
         reason = self.why_closed(date)
         if reason is not None:
+            which = "the session before it" if date >= self.sessions[0] else "its first session"
             nearest = self.last_on_or_before(min(date, newest)) if date >= self.sessions[0] else self.sessions[0]
-            raise InputError(
-                f"{what} {date} is not a session of {self.profile.code}: {reason}; the session before it is {nearest}"
-            )
+            raise InputError(f"{what} {date} is not a session of {self.profile.code}: {reason}; {which} is {nearest}")
         if date > newest:
             raise InputError(f"{what} {date} is not over yet; the newest finished session is {newest}")
         return date

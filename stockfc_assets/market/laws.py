@@ -36,12 +36,14 @@ def price_problems(bars: pl.DataFrame, tickers: Collection[str]) -> list[str]:
     return problems
 
 
-def coverage(bars: pl.DataFrame, recent: pl.DataFrame, members: Collection[str]) -> tuple[float, list[str]]:
-    """Share of the members traded lately that have a row in ``bars``, and those that do not.
+def coverage(
+    bars: pl.DataFrame, recent: pl.DataFrame, members: Collection[str], failed: Collection[str] = ()
+) -> tuple[float, list[str]]:
+    """Share of the expected members that have a row in ``bars``, and those that do not.
 
     ``recent`` holds the sessions before: a member without any row there is not listed (yet, or any more) and is not
-    expected. 1.0 when none is expected.
+    expected, unless the source could not deliver it (``failed``). 1.0 when none is expected.
     """
-    expected = set(recent["ticker"]) & set(members)
+    expected = {*recent["ticker"], *bars["ticker"], *failed} & set(members)
     missing = sorted(expected - set(bars["ticker"]))
     return (1 - len(missing) / len(expected) if expected else 1.0), missing

@@ -110,8 +110,8 @@ class Warehouse:
         found = self.read_json(SOURCE_MARKER, remedy="restore it or choose another STOCKFC_DATA")
         if found != identity:
             raise ConfigError(
-                f"{self.store.location(SOURCE_MARKER)}: this data root holds prices of {found}, the configured source is "
-                f"{identity}; set STOCKFC_DATA to another folder, or the source back"
+                f"{self.store.location(SOURCE_MARKER)}: this data root holds prices of {_named(found)}; "
+                f"the configured source is {_named(identity)}; set STOCKFC_DATA to another folder, or the source back"
             )
 
     def _parse(self, key: str, data: bytes, asset: str, partition: str) -> pl.DataFrame:
@@ -122,6 +122,12 @@ class Warehouse:
             raise DataError(
                 f"{self.store.location(key)}: corrupt ({reason}); materialise {asset} for {partition} again"
             ) from None
+
+
+def _named(identity: Mapping[str, Any]) -> str:
+    """``simulated (epoch 2010-01-04, seed 1)``"""
+    details = ", ".join(f"{key} {value}" for key, value in sorted(identity.items()) if key != "source")
+    return f"{identity['source']} ({details})" if details else str(identity["source"])
 
 
 def table_key(asset: str, partition: str) -> str:

@@ -140,7 +140,11 @@ def test_prices_that_break_a_law_block_what_comes_after(bench, instance, monkeyp
     ("start", "end", "message"),
     [
         ("2024-02-09", "2024-01-04", "--to 2024-01-04 is before --from 2024-02-09; swap them"),
-        ("2024-01-04", "2024-03-04", r"--to 2024-03-04: sessions after 2024-03-01 are not over yet"),
+        (
+            "2024-01-04",
+            "2024-03-04",
+            r"--to 2024-03-04: sessions after 2024-03-01 are not over yet or not in the source; use",
+        ),
         ("2018-01-04", "2024-01-04", "2018-01-04 is before history_start 2019-01-04"),
         ("2024-01-06", "2024-01-08", r"there is no session from 2024-01-06 to 2024-01-08 \(Saturday\)"),
     ],

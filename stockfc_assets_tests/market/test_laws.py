@@ -52,6 +52,7 @@ def test_coverage_expects_members_that_traded_lately():
     share, missing = coverage(bars("A", "C"), recent, {"A", "B", "C", "NEW"})
     assert (share, missing) == (pytest.approx(2 / 3), ["B"])
     assert coverage(bars("A"), recent.clear(), {"A"}) == (1.0, [])
+    assert coverage(bars("A"), recent.clear(), {"A", "B"}, failed=["B", "X"]) == (0.5, ["B"])
 
 
 def test_rows_of_failed_tickers_are_kept_and_others_replaced():

@@ -54,5 +54,8 @@ def test_a_missing_partition_says_what_to_do(warehouse):
 def test_prices_of_another_source_are_refused(warehouse):
     warehouse.require_source({"source": "simulated", "seed": 1})
     warehouse.require_source({"source": "simulated", "seed": 1})
-    with pytest.raises(ConfigError, match=r"'source': 'files'.*set STOCKFC_DATA to another folder"):
+    with pytest.raises(
+        ConfigError,
+        match=r"holds prices of simulated \(seed 1\); the configured source is files; set STOCKFC_DATA to another folder",
+    ):
         warehouse.require_source({"source": "files"})

@@ -82,9 +82,10 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
         sessions = platform.sessions_between(start, months[-1] - dt.timedelta(days=1))
         features = platform.warehouse.read_tables("weekly_features", sessions)
         if features is None:
+            first = max(start, platform.settings.environment.history_start)
             raise dg.Failure(
-                f"training_panel {months[0]}: no weekly_features between {start} and {months[-1]}; "
-                f"run `stockfc backfill --from {start} --to {sessions[-1] if sessions else start}` first",
+                f"training_panel {months[0]}: no weekly_features between {first} and {months[-1]}; "
+                f"run `stockfc backfill --from {first}` first",
                 allow_retries=False,
             )
         raw = platform.raw_between(start, months[-1] - dt.timedelta(days=1))

@@ -127,6 +127,10 @@ def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> W
         )
         model = fine_tune(panel, parent, settings, month, **arguments)
     seconds = time.monotonic() - began
+    best = next(epoch["epoch"] for epoch in model.card["history"] if epoch["best"])
+    context.log.info(
+        f"{key}: kept the weights of epoch {best}; trained {len(model.card['history'])} in {seconds:.0f} s"
+    )
     version = warehouse.write_file(f"trained_model/{key}.safetensors", checkpoint_bytes(model))
     warehouse.write_file(f"trained_model/{key}.json", document_bytes(model.card))
     return Written(version, metadata=_training_metadata(model.card, parent_key, seconds))

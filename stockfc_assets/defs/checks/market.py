@@ -52,15 +52,20 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         }
         empty = raw.select("session", "ticker").clear()
         minimum = platform.settings.environment.min_coverage
+        failed = _failed_in_last_fetch(context.op_execution_context.instance)
 
         def find(key: str) -> list[str]:
             session = dt.date.fromisoformat(key)
             before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
             recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
-            share, missing = coverage(traded.get(session, empty), recent, platform.settings.universe.members(session))
+            members = platform.settings.universe.members(session)
+            share, missing = coverage(traded.get(session, empty), recent, members, failed)
             if share >= minimum:
                 return []
-            return [f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {', '.join(missing[:10])}"]
+            return [
+                f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for "
+                + ", ".join(f"{ticker} ({failed[ticker]})" if ticker in failed else ticker for ticker in missing[:10])
+            ]
 
         return check_each(keys, find)
 
@@ -87,3 +92,12 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         return check_each(partitions_of(context, platform.warehouse.partitions("universe_enrichment")), find)
 
     return [price_laws, price_coverage, facts_are_dated]
+
+
+def _failed_in_last_fetch(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Ticker -> the source's reason, of the newest materialisation: what the asset of this run has just recorded."""
+    event = instance.get_latest_materialization_event(dg.AssetKey("raw_ohlcv"))
+    if event is None or event.asset_materialization is None:
+        return {}
+    recorded = event.asset_materialization.metadata.get("failed_tickers")
+    return dict(recorded.value) if recorded else {}
