@@ -1,5 +1,6 @@
 """Prices and features on a real instance: what is recorded, what is re-run, what survives a kill."""
 
+import dataclasses
 import datetime as dt
 import hashlib
 import os
@@ -122,7 +123,6 @@ def test_prices_that_break_a_law_block_what_comes_after(bench, instance, monkeyp
     fetch = source.fetch_bars
 
     def broken(*arguments):
-        import dataclasses
 
         import polars as pl
 
@@ -203,3 +203,31 @@ def _stockfc(folder: Path, data: Path) -> subprocess.Popen:
     }
     command = [sys.executable, "-m", "stockfc_assets.cli", "backfill", "--from", START, "--to", END]
     return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+
+
+def test_tickers_that_fail_are_named_the_others_stored_and_the_next_run_heals(bench, instance, monkeypatch):
+    """Three of twelve members are down: 75 % coverage blocks; one of twelve passes and its old rows stay."""
+    bench.backfill(_date(START), _date(END))
+    whole = bench.platform.warehouse.read_table("raw_ohlcv", END)
+    source = type(bench.platform.source)
+    fetch = source.fetch_bars
+    members = list(bench.settings.universe.tickers)
+    down: list[str] = []
+
+    def partly(self, tickers, start, end):
+        result = fetch(self, [ticker for ticker in tickers if ticker not in down], start, end)
+        return dataclasses.replace(result, failures=dict.fromkeys(down, "the service answered 503"))
+
+    monkeypatch.setattr(source, "fetch_bars", partly)
+    down[:] = members[:3]
+    with pytest.raises(
+        RunError, match=rf"2024-02-13: coverage 75\.0% is below 90%; .*{down[0]} \(the service answered 503\)"
+    ):
+        bench.backfill(_date("2024-02-13"), _date("2024-02-13"))
+    assert bench.platform.warehouse.read_table("raw_ohlcv", "2024-02-13").height == whole.height - 3
+    down[:] = members[:1]
+    bench.backfill(_date(END), _date(END), force=True)
+    assert bench.platform.warehouse.read_table("raw_ohlcv", END).equals(whole)
+    down.clear()
+    bench.backfill(_date("2024-02-13"), _date("2024-02-13"))
+    assert set(members) <= set(bench.platform.warehouse.read_table("raw_ohlcv", "2024-02-13")["ticker"])
