@@ -39,27 +39,7 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
     def weekly_features_asset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        keys = sorted(context.partition_keys)
-        targets = [dt.date.fromisoformat(key) for key in keys]
-        raw = platform.raw_between(platform.calendar.before(targets[0], LOOKBACK_SESSIONS), targets[-1])
-        frame = weekly_features(
-            raw,
-            targets,
-            platform.calendar.sessions,
-            platform.settings.universe,
-            benchmark=platform.settings.benchmark,
-        )
-        by_session = {key[0].isoformat(): rows for key, rows in frame.partition_by("session", as_dict=True).items()}
-        empty = frame.clear()
-
-        def write(key: str) -> Written:
-            rows = by_session.get(key, empty)
-            version = platform.warehouse.write_table("weekly_features", key, rows)
-            cells = rows.height * len(WEEKLY_FEATURES)
-            nulls = sum(rows.select(WEEKLY_FEATURES).null_count().row(0)) if cells else 0
-            return Written(version, rows.height, {"null_share": nulls / cells if cells else 0.0})
-
-        yield from write_each(context, keys, write)
+        yield from _compute_features(context, platform)
 
     @dg.asset(
         **declared(GROUP, grids.months),
@@ -77,52 +57,82 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
     def training_panel(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        months = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
-        start = add_months(months[0], -history_months)
-        sessions = platform.sessions_between(start, months[-1] - dt.timedelta(days=1))
-        features = platform.warehouse.read_tables("weekly_features", sessions)
-        if features is None:
-            first = max(start, platform.settings.environment.history_start)
-            raise dg.Failure(
-                f"training_panel {months[0]}: no weekly_features between {first} and {months[-1]}; "
-                f"run `stockfc backfill --from {first}` first",
-                allow_retries=False,
-            )
-        raw = platform.raw_between(start, months[-1] - dt.timedelta(days=1))
-        enrichments = platform.warehouse.read_tables(
-            "universe_enrichment", (add_months(months[0], n).isoformat() for n in range(-history_months, len(months)))
-        )
-
-        def write(key: str) -> Written:
-            month = dt.date.fromisoformat(key)
-            begins = add_months(month, -history_months)
-            known = pl.col("session").is_between(begins, month, closed="left")
-            panel = build_panel(
-                features.filter(known),
-                raw.filter(known),
-                UniverseEnrichment.create_empty()
-                if enrichments is None
-                else enrichments.filter(pl.col("as_of") < month),
-                platform.settings.universe,
-                platform.settings.sectors,
-                platform.calendar.sessions,
-                begins,
-                month,
-                benchmark=platform.settings.benchmark,
-            )
-            data = panel_bytes(panel)
-            version = platform.warehouse.write_file(f"training_panel/{key}.arrow", data)
-            return Written(
-                version,
-                metadata={
-                    "samples": int(panel.eligible.sum()),
-                    "tickers": len(panel.tickers),
-                    "sessions": len(panel.sessions),
-                    "labels": {f"{h} months": int(np.isfinite(panel.labels[..., h - 1]).sum()) for h in HORIZONS},
-                    "megabytes": round(len(data) / 1e6, 1),
-                },
-            )
-
-        yield from write_each(context, [month.isoformat() for month in months], write)
+        yield from _build_panels(context, platform, history_months)
 
     return [weekly_features_asset, training_panel]
+
+
+def _compute_features(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
+    """Computes the run's sessions at once and writes them one by one."""
+    keys = sorted(context.partition_keys)
+    targets = [dt.date.fromisoformat(key) for key in keys]
+    raw = platform.raw_between(platform.calendar.before(targets[0], LOOKBACK_SESSIONS), targets[-1])
+    frame = weekly_features(
+        raw,
+        targets,
+        platform.calendar.sessions,
+        platform.settings.universe,
+        benchmark=platform.settings.benchmark,
+    )
+    by_session = {key[0].isoformat(): rows for key, rows in frame.partition_by("session", as_dict=True).items()}
+    empty = frame.clear()
+
+    def write(key: str) -> Written:
+        rows = by_session.get(key, empty)
+        version = platform.warehouse.write_table("weekly_features", key, rows)
+        cells = rows.height * len(WEEKLY_FEATURES)
+        nulls = sum(rows.select(WEEKLY_FEATURES).null_count().row(0)) if cells else 0
+        return Written(version, rows.height, {"null_share": nulls / cells if cells else 0.0})
+
+    yield from write_each(context, keys, write)
+
+
+def _build_panels(
+    context: dg.AssetExecutionContext, platform: Platform, history_months: int
+) -> Iterator[dg.MaterializeResult]:
+    """Reads what the run's months know together, and writes one panel per month."""
+    months = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
+    start = add_months(months[0], -history_months)
+    sessions = platform.sessions_between(start, months[-1] - dt.timedelta(days=1))
+    features = platform.warehouse.read_tables("weekly_features", sessions)
+    if features is None:
+        first = max(start, platform.settings.environment.history_start)
+        raise dg.Failure(
+            f"training_panel {months[0]}: no weekly_features between {first} and {months[-1]}; "
+            f"run `stockfc backfill --from {first}` first",
+            allow_retries=False,
+        )
+    raw = platform.raw_between(start, months[-1] - dt.timedelta(days=1))
+    enrichments = platform.warehouse.read_tables(
+        "universe_enrichment", (add_months(months[0], n).isoformat() for n in range(-history_months, len(months)))
+    )
+
+    def write(key: str) -> Written:
+        month = dt.date.fromisoformat(key)
+        begins = add_months(month, -history_months)
+        known = pl.col("session").is_between(begins, month, closed="left")
+        panel = build_panel(
+            features.filter(known),
+            raw.filter(known),
+            UniverseEnrichment.create_empty() if enrichments is None else enrichments.filter(pl.col("as_of") < month),
+            platform.settings.universe,
+            platform.settings.sectors,
+            platform.calendar.sessions,
+            begins,
+            month,
+            benchmark=platform.settings.benchmark,
+        )
+        data = panel_bytes(panel)
+        version = platform.warehouse.write_file(f"training_panel/{key}.arrow", data)
+        return Written(
+            version,
+            metadata={
+                "samples": int(panel.eligible.sum()),
+                "tickers": len(panel.tickers),
+                "sessions": len(panel.sessions),
+                "labels": {f"{h} months": int(np.isfinite(panel.labels[..., h - 1]).sum()) for h in HORIZONS},
+                "megabytes": round(len(data) / 1e6, 1),
+            },
+        )
+
+    yield from write_each(context, [month.isoformat() for month in months], write)
