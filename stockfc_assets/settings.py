@@ -212,10 +212,6 @@ class ModelSettings(Frozen):
 # --- environment ------------------------------------------------------------------------------------------------------
 
 
-class StorageSettings(Frozen):
-    kind: Literal["local"] = "local"
-
-
 class ScheduleSettings(Frozen):
     """Cron expressions in the exchange's time zone; ``active`` = switched on when first loaded."""
 
@@ -227,7 +223,6 @@ class ScheduleSettings(Frozen):
 class Environment(Frozen):
     """One file of config/environments."""
 
-    storage: StorageSettings = StorageSettings()
     source: Literal["simulated", "files", "yahoo"] = "simulated"
     universe: str = "topix_core30"
     benchmark: str | None = None

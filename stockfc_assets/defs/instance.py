@@ -1,7 +1,7 @@
 """The Dagster instance of this data root, and running jobs on it from a terminal.
 
 What belongs here: preparing DAGSTER_HOME and executing a job over partitions. What does not: deciding which partitions
-(cli.py). Concept: https://docs.dagster.io/deployment/oss/dagster-instance
+(workbench.py). Concept: https://docs.dagster.io/deployment/oss/dagster-instance
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import dagster as dg
 
 from stockfc_assets.features.names import SEQUENCE_WEEKS, SESSIONS_PER_WEEK
 from stockfc_assets.features.weekly import LOOKBACK_SESSIONS
+from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.calendar import TradingCalendar
 
 FACTS_HISTORY_MONTHS = 12
@@ -57,7 +58,7 @@ def month_of(date: dt.date) -> dt.date:
 
 
 def next_month(date: dt.date) -> dt.date:
-    return (date.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
+    return add_months(month_of(date), 1)
 
 
 def _window(start_offset: int, end_offset: int = 0) -> dg.TimeWindowPartitionMapping:

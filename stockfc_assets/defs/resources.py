@@ -13,14 +13,13 @@ from functools import cached_property
 import polars as pl
 
 from stockfc_assets.configuration import load_settings
+from stockfc_assets.features.weekly import EQUAL_WEIGHTED
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.calendar import TradingCalendar, trading_calendar
 from stockfc_assets.market.source import MarketDataSource
 from stockfc_assets.settings import Settings
 from stockfc_assets.storage import LocalStore, Warehouse
 from stockfc_assets.tables import RawOhlcv
-
-EQUAL_WEIGHTED = "equal_weighted"
 
 
 def open_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -33,9 +32,8 @@ def open_settings(environ: Mapping[str, str] | None = None) -> Settings:
 class Platform:
     """Settings and the things built from them, each on first use, so that loading definitions stays fast."""
 
-    def __init__(self, settings: Settings, *, source: MarketDataSource | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._given_source = source
 
     @cached_property
     def calendar(self) -> TradingCalendar:
@@ -49,7 +47,7 @@ class Platform:
     def source(self) -> MarketDataSource:
         from stockfc_assets.market.sources import build_source
 
-        return self._given_source or build_source(self.settings)
+        return build_source(self.settings)
 
     def newest_session(self, now: dt.datetime) -> dt.date:
         """The newest session that is over at ``now`` and that the price source reaches."""

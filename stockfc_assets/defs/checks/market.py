@@ -42,32 +42,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
-        if not keys:
-            return result([], keys)
-        first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
-        raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
-        traded = {
-            key[0]: frame
-            for key, frame in raw.select("session", "ticker").partition_by("session", as_dict=True).items()
-        }
-        empty = raw.select("session", "ticker").clear()
-        minimum = platform.settings.environment.min_coverage
-        failed = _failed_in_last_fetch(context.op_execution_context.instance)
-
-        def find(key: str) -> list[str]:
-            session = dt.date.fromisoformat(key)
-            before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
-            recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
-            members = platform.settings.universe.members(session)
-            share, missing = coverage(traded.get(session, empty), recent, members, failed)
-            if share >= minimum:
-                return []
-            return [
-                f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for "
-                + ", ".join(f"{ticker} ({failed[ticker]})" if ticker in failed else ticker for ticker in missing[:10])
-            ]
-
-        return check_each(keys, find)
+        return _coverage_of(context, platform, keys)
 
     @dg.asset_check(
         asset="universe_enrichment",
@@ -92,6 +67,35 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         return check_each(partitions_of(context, platform.warehouse.partitions("universe_enrichment")), find)
 
     return [price_laws, price_coverage, facts_are_dated]
+
+
+def _coverage_of(context: dg.AssetCheckExecutionContext, platform: Platform, keys: list[str]) -> dg.AssetCheckResult:
+    """Every session of the run against its members; prices of the range are read once."""
+    if not keys:
+        return result([], keys)
+    first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
+    raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
+    traded = {
+        key[0]: frame for key, frame in raw.select("session", "ticker").partition_by("session", as_dict=True).items()
+    }
+    empty = raw.select("session", "ticker").clear()
+    minimum = platform.settings.environment.min_coverage
+    failed = _failed_in_last_fetch(context.op_execution_context.instance)
+
+    def find(key: str) -> list[str]:
+        session = dt.date.fromisoformat(key)
+        before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
+        recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
+        members = platform.settings.universe.members(session)
+        share, missing = coverage(traded.get(session, empty), recent, members, failed)
+        if share >= minimum:
+            return []
+        return [
+            f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for "
+            + ", ".join(f"{ticker} ({failed[ticker]})" if ticker in failed else ticker for ticker in missing[:10])
+        ]
+
+    return check_each(keys, find)
 
 
 def _failed_in_last_fetch(instance: dg.DagsterInstance) -> dict[str, str]:
