@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from zoneinfo import ZoneInfo
+
+import polars as pl
 
 from stockfc_assets.errors import ConfigError, InputError
 
@@ -20,21 +24,80 @@ FIRST_DATE = dt.date(2000, 1, 1)
 class ExchangeProfile:
     """What the platform must know of an exchange beside its holidays.
 
-    ``grid_zone`` is the time zone of the partition grids: its calendar day must end after the close, so that no
-    session exists as a partition before it is over (docs/operations.md).
+    ``grid_zone`` is the time zone of the partition grids. Its calendar day must end after the close, so that no session
+    exists as a partition before it is over, and before 23:00 in ``time_zone``, when the daily schedule asks for it: a
+    day that ends at New York's own midnight would be an hour late. ``close`` is the end of trading in ``time_zone``.
+    ``price_decimals``: prices are quoted with no more, so vendors' binary rounding is undone to so many. ``lot``: every
+    traded volume of a common stock is a multiple of it (1 = none known).
+
+    Limits of one session's move, if there are any, are ``limit_steps`` (a base price below the first number may move by
+    the second, in the listing currency) or ``limit_share`` (of the base price).
+
+    ``ex_dates``: since each date, how many sessions before a month's last one a stock goes ex for a record date at the
+    month's end (the settlement cycle less one day); empty where record dates follow no such rule.
     """
 
     code: str
     time_zone: str
     grid_zone: str
+    close: dt.time
     currency: str
     ticker_suffix: str
+    price_decimals: int
+    lot: int
+    limit_steps: tuple[tuple[float, float], ...] = ()
+    limit_share: float | None = None
+    ex_dates: tuple[tuple[dt.date, int], ...] = ()
 
+    def price_limit(self, previous_close: float) -> float | None:
+        """How far a session's prices may lie from ``previous_close``, in the listing currency; None = no limit.
+
+        ``previous_close`` is on the session's own share basis. The price at the limit is moved to a tick, in Tokyo to the
+        one beyond, and the limit is widened after days at it without a trade, for a first listing and for a stock about
+        to leave: a price beyond is a reason to doubt it, not to refuse it.
+        """
+        if self.limit_steps:
+            return self.limit_steps[bisect.bisect_right(self.limit_steps, previous_close, key=itemgetter(0))][1]
+        return None if self.limit_share is None else self.limit_share * previous_close
+
+    def price_limits(self, previous_close: pl.Expr) -> pl.Expr:
+        """`price_limit` of a column: Float64, null where the close is null or the exchange knows no limit."""
+        if self.limit_steps:
+            bounds, limits = (pl.Series(column, dtype=pl.Float64) for column in zip(*self.limit_steps, strict=True))
+            step = pl.lit(bounds).search_sorted(previous_close.fill_null(0.0), side="right")
+            return pl.when(previous_close.is_not_null()).then(pl.lit(limits).gather(step))
+        return previous_close * pl.lit(self.limit_share, dtype=pl.Float64)
+
+
+TOKYO_LIMITS = (
+    (100, 30), (200, 50), (500, 80), (700, 100), (1_000, 150), (1_500, 300), (2_000, 400), (3_000, 500), (5_000, 700),
+    (7_000, 1_000), (10_000, 1_500), (15_000, 3_000), (20_000, 4_000), (30_000, 5_000), (50_000, 7_000),
+    (70_000, 10_000), (100_000, 15_000), (150_000, 30_000), (200_000, 40_000), (300_000, 50_000), (500_000, 70_000),
+    (700_000, 100_000), (1_000_000, 150_000), (1_500_000, 300_000), (2_000_000, 400_000), (3_000_000, 500_000),
+    (5_000_000, 700_000), (7_000_000, 1_000_000), (10_000_000, 1_500_000), (15_000_000, 3_000_000),
+    (20_000_000, 4_000_000), (30_000_000, 5_000_000), (50_000_000, 7_000_000), (math.inf, 10_000_000),
+)  # fmt: skip
+"""Yen, since 2010 (https://www.jpx.co.jp/english/equities/trading/domestic/06.html)."""
+TOKYO_EX_DATES = ((FIRST_DATE, 2), (dt.date(2019, 7, 16), 1))
+"""Settlement three days after the trade, two since 2019-07-16. All 853 month-end ex-dates of Core30 keep the rule."""
 
 PROFILES = {
     # UTC+14: its day ends at 19:00 in Tokyo, after the close at 15:30 (15:00 until 2024-11-04).
-    "XTKS": ExchangeProfile("XTKS", "Asia/Tokyo", "Etc/GMT-14", "JPY", ".T"),
-}
+    "XTKS": ExchangeProfile(
+        "XTKS", "Asia/Tokyo", "Etc/GMT-14", dt.time(15, 30), "JPY", ".T",
+        price_decimals=1, lot=100, limit_steps=TOKYO_LIMITS, ex_dates=TOKYO_EX_DATES,
+    ),
+    # UTC+2: its day ends at 17:00 in New York, at 18:00 in summer. Stocks above 1 USD are quoted in cents; volumes
+    # count odd lots. Pauses stop a trade for minutes, they do not limit a day.
+    "XNYS": ExchangeProfile(
+        "XNYS", "America/New_York", "Etc/GMT-2", dt.time(16, 0), "USD", "", price_decimals=2, lot=1
+    ),
+    # UTC+14: its day ends at 19:00 in Seoul, after the close at 15:30 (16:30 on the day of the university entrance
+    # examination). The limit was 15 % until 2015-06-14 (KRX, Daily Price Limits).
+    "XKRX": ExchangeProfile(
+        "XKRX", "Asia/Seoul", "Etc/GMT-14", dt.time(15, 30), "KRW", ".KS", price_decimals=0, lot=1, limit_share=0.3
+    ),
+}  # fmt: skip
 
 
 def profile_of(exchange: str) -> ExchangeProfile:

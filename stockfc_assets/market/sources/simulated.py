@@ -32,6 +32,7 @@ from stockfc_assets.market.sources.simulated_market import (
     MARKET_VOLATILITY,
     SECTOR_VOLATILITY,
     Factor,
+    Quotation,
     daily_path,
     daily_volatility,
     daily_volume,
@@ -74,13 +75,15 @@ class Block:
 class SimulatedSource:
     """Prices and company facts of an invented market for the tickers of ``universe`` and its benchmark.
 
-    They depend on (seed, epoch, ticker, the ticker's sector) and on nothing else: other tickers, another range or
-    another order of questions change no bit. Raises ConfigError for an epoch without a year of calendar before it, or a
-    stock whose sector is not among ``sectors``.
+    Prices and volumes are written in the decimals, lots and currency of ``calendar``'s exchange. They depend on (seed,
+    epoch, ticker, the ticker's sector) and on nothing else: other tickers, another range or another order of questions
+    change no bit. Raises ConfigError for an epoch without a year of calendar before it, or a stock whose sector is not
+    among ``sectors``.
     """
 
     name = "simulated"
     is_simulated = True
+    is_remote = False
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class SimulatedSource:
                 row = {name: float(value[newest, column]) for name, value in facts.values.items()}
                 published = facts.published[newest, column].item()
                 rows.append({"ticker": ticker, "published": published, "sector": sector, "industry": sector, **row})
-        return FactsResult(pl.DataFrame(rows, schema=FACTS_SCHEMA), failures)
+        return FactsResult(pl.DataFrame(rows, schema=FACTS_SCHEMA), as_of, failures)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -251,6 +254,7 @@ class SimulatedSource:
 
     def _simulate(self, names: tuple[str, ...], timeline: Timeline) -> Block:
         seed, epoch, days, quarters = self.settings.seed, self.settings.epoch, len(timeline.dates), timeline.quarters
+        quotation = Quotation.of(self._calendar.profile)
         companies = [self._company(name) for name in names]
         traits = {key: np.array([getattr(each, key) for each in companies]) for key in Company.__dataclass_fields__}
         strength, scale = reversal_strength(self.settings.predictability)
@@ -265,15 +269,16 @@ class SimulatedSource:
         ratios = split_ratios(level, quarters.ex_days, half_year, traits["split_above"], traits["split_ratio"])
         factor = np.cumprod(ratios, axis=0)
         noise = [stream(seed, epoch, name, "quarters").standard_normal(len(quarters.ends)) for name in names]
-        accounts = keep_accounts(np.exp(level), quarters, traits, np.stack(noise, axis=1), factor)
+        accounts = keep_accounts(np.exp(level), quarters, traits, np.stack(noise, axis=1), factor, quotation)
+        per_share = accounts.dividend / factor[quarters.ex_days] * quotation.units_per_yen
         dividend = np.zeros_like(level)
-        dividend[quarters.ex_days] = np.round(accounts.dividend / factor[quarters.ex_days], 1)
+        dividend[quarters.ex_days] = np.round(per_share, quotation.decimals)
 
         listed = timeline.warm_up + traits["listed_after"]
         on_event = (ratios != 1.0) | (dividend > 0.0)
         halted = (shocks.halt < HALT_PROBABILITY) & ~on_event & (traits["own_volatility"] > 0)
-        opened, high, low, close = (quoted(path, factor) for path in daily_path(level, volatility, shocks))
-        volume = daily_volume(level, volatility, shocks, traits["shares"] * traits["turnover"], factor)
+        opened, high, low, close = (quoted(path, factor, quotation) for path in daily_path(level, volatility, shocks))
+        volume = daily_volume(level, volatility, shocks, traits["shares"] * traits["turnover"], factor, quotation.lot)
         columns = {
             "open": opened, "high": high, "low": low, "close": close,
             "volume": volume, "dividend": dividend, "split_ratio": ratios,
@@ -283,14 +288,15 @@ class SimulatedSource:
             sessions=timeline.dates[shown],
             traded=(np.arange(days)[:, None] >= listed)[shown] & ~halted[shown],
             columns={name: np.ascontiguousarray(values[shown]) for name, values in columns.items()},
-            facts=publish(accounts, quarters, traits, timeline.dates, np.minimum(listed, days - 1), factor),
+            facts=publish(accounts, quarters, traits, timeline.dates, np.minimum(listed, days - 1), factor, quotation),
         )
 
 
 def simulated_universe(count: int, sectors: dict[str, int], exchange: str) -> Universe:
-    """``count`` invented stocks ``S00001.T``, ... that belong at all times, and the fund ``S00000.T`` as benchmark.
+    """``count`` invented stocks that belong at all times, and a fund as benchmark; tickers carry the exchange's suffix.
 
-    They take the sectors in turn (not ``Unknown``, unless there is no other).
+    In Tokyo they are ``S00001.T``, ... and ``S00000.T``. The stocks take the sectors in turn (not ``Unknown``, unless
+    there is no other).
     """
     suffix = profile_of(exchange).ticker_suffix
     names = [name for name in sectors if name != "Unknown"] or list(sectors)

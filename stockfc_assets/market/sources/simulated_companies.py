@@ -2,7 +2,8 @@
 
 Earnings, book value and sales follow the *past* year's mean price and independent noise. They are consistent with the
 price, and they know nothing of its future. Arrays are float64 [Q, B], quarters x companies, unless said otherwise;
-"at par" means on the share basis of the simulation's first day, before any split.
+"at par" means on the share basis of the simulation's first day, before any split. Amounts are in yen until they are
+published.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stockfc_assets.features.names import SESSIONS_PER_YEAR
-from stockfc_assets.market.sources.simulated_market import autoregression
+from stockfc_assets.market.sources.simulated_market import Quotation, autoregression
 
 EARNINGS_MEMORY = 0.8
 EARNINGS_SPREAD = 0.45
@@ -28,7 +29,7 @@ class Company:
     own_volatility: float
     """Annualised volatility of the own part."""
     price: float
-    """On the simulation's first day, in the listing currency."""
+    """On the simulation's first day, in yen (`simulated_market.Quotation`)."""
     shares: float
     """Outstanding on that day."""
     turnover: float
@@ -114,12 +115,17 @@ class Accounts:
 
 
 def keep_accounts(
-    price: np.ndarray, quarters: Quarters, traits: dict[str, np.ndarray], shocks: np.ndarray, split_factor: np.ndarray
+    price: np.ndarray,
+    quarters: Quarters,
+    traits: dict[str, np.ndarray],
+    shocks: np.ndarray,
+    split_factor: np.ndarray,
+    quotation: Quotation,
 ) -> Accounts:
     """Accounts from the past year's mean of ``price`` (closes at par, [T, B]); ``shocks`` [Q, B] standard normal.
 
     The dividend of a half-year is half the payout of the earnings known by then, those of the quarter before, rounded
-    to 0.1 on the share basis of its ex-date.
+    to a price's decimals on the share basis of its ex-date.
     """
     total = np.cumsum(price, axis=0)
     start = np.maximum(quarters.days - SESSIONS_PER_YEAR, 0)
@@ -128,7 +134,8 @@ def keep_accounts(
     earnings = mean_price * traits["earnings_to_price"] * surprise
     known = np.concatenate([np.zeros_like(earnings[:1]), earnings[:-1]])
     factor = split_factor[quarters.ex_days]
-    dividend = np.rint(traits["payout"] * np.maximum(known, 0.0) / 2.0 / factor * 10.0) / 10.0 * factor
+    ticks = quotation.ticks_per_yen
+    dividend = np.rint(traits["payout"] * np.maximum(known, 0.0) / 2.0 / factor * ticks) / ticks * factor
     return Accounts(
         earnings=earnings,
         book_value=mean_price * traits["book_to_price"],
@@ -154,8 +161,10 @@ def publish(
     dates: np.ndarray,
     listed: np.ndarray,
     split_factor: np.ndarray,
+    quotation: Quotation,
 ) -> PublishedFacts:
-    """Publications from the listing (day index ``listed`` [B]) on; ``dates`` [T] are the simulated sessions."""
+    """Publications, in the listing currency, from the listing (day index ``listed`` [B]) on; ``dates`` [T] are the
+    simulated sessions."""
     published = quarters.ends[:, None] + traits["publication_lag"].astype("timedelta64[D]")[None, :]
     seen = (published <= dates[-1]) & (published >= dates[listed][None, :]) & traits["publishes"].astype(bool)[None, :]
     day = np.clip(np.searchsorted(dates, published, side="right") - 1, 0, None)
@@ -163,11 +172,12 @@ def publish(
     trailing = accounts.dividend.copy()
     for quarter in range(1, 4):
         trailing[quarter:] += accounts.dividend[:-quarter]
+    unit = quotation.units_per_yen
     values = {
         "shares_outstanding": np.rint(traits["shares"] * factor),
-        "eps_ttm": np.round(accounts.earnings / factor, 2),
-        "book_value_per_share": np.round(accounts.book_value / factor, 2),
-        "dividend_per_share_ttm": np.round(trailing / factor, 4),
+        "eps_ttm": np.round(accounts.earnings / factor * unit, 2),
+        "book_value_per_share": np.round(accounts.book_value / factor * unit, 2),
+        "dividend_per_share_ttm": np.round(trailing / factor * unit, 4),
         "return_on_equity": np.round(accounts.earnings / accounts.book_value, 4),
         "profit_margin": np.round(accounts.earnings / accounts.sales, 4),
     }

@@ -18,7 +18,10 @@ The log price of stock i is the sum of a market factor, its sector's factor and 
 
 Every random number comes from a stream of its own, keyed by (seed, epoch, name, purpose) and read day by day. So a path
 depends on nothing else: not on the other tickers, nor on how far the simulation runs. Across processors the last bits
-of exp and log may differ; the rounding of prices to 0.1 hides that.
+of exp and log may differ; the rounding of quoted prices hides that.
+
+Levels are those of Tokyo, in yen. `Quotation` says how another exchange writes the same market down: its currency's
+size, its decimals and its lots.
 
 Arrays are float64 of shape [T, B], days x tickers of a block, unless said otherwise. Every operation is elementwise in
 B or runs along T, which is why the size of a block changes no bit of a result.
@@ -35,6 +38,7 @@ from functools import lru_cache
 import numpy as np
 
 from stockfc_assets.features.names import SESSIONS_PER_YEAR
+from stockfc_assets.market.calendar import ExchangeProfile
 
 REVERSAL_SESSIONS = 65
 """The own return of so many past sessions (13 weeks) drives the predictable part."""
@@ -60,6 +64,28 @@ HALT_PROBABILITY = 0.0005
 
 REVERSE_SPLIT_BELOW = 250.0
 REVERSE_SPLIT_RATIO = 0.2
+
+UNITS_PER_YEN = {"JPY": 1.0, "USD": 0.05, "KRW": 25.0}
+"""A share's usual price abroad beside Tokyo's: 2,000 yen, 100 dollars, 50,000 won. Other currencies count as yen."""
+
+
+@dataclass(frozen=True)
+class Quotation:
+    """How an exchange writes down what the model simulates in yen."""
+
+    units_per_yen: float = 1.0
+    decimals: int = 1
+    """Of a price, and of a dividend per share, in the listing currency."""
+    lot: int = 100
+
+    @property
+    def ticks_per_yen(self) -> float:
+        """Smallest steps of a price that make one yen."""
+        return self.units_per_yen * 10.0**self.decimals
+
+    @classmethod
+    def of(cls, profile: ExchangeProfile) -> Quotation:
+        return cls(UNITS_PER_YEN.get(profile.currency, 1.0), profile.price_decimals, profile.lot)
 
 
 def stream(seed: int, epoch: dt.date, name: str, purpose: str) -> np.random.Generator:
@@ -191,9 +217,10 @@ def daily_path(level: np.ndarray, volatility: np.ndarray, shocks: Shocks) -> tup
     return opened, highest, lowest, level
 
 
-def quoted(log_price: np.ndarray, split_factor: np.ndarray) -> np.ndarray:
-    """Prices in the currency, to 0.1 and never below 0.1, after the splits so far."""
-    return np.maximum(np.rint(np.exp(log_price) / split_factor * 10.0), 1.0) / 10.0
+def quoted(log_price: np.ndarray, split_factor: np.ndarray, quotation: Quotation) -> np.ndarray:
+    """Prices in the listing currency, at least one tick, after the splits so far."""
+    ticks = np.rint(np.exp(log_price) / split_factor * quotation.ticks_per_yen)
+    return np.maximum(ticks, 1.0) / 10.0**quotation.decimals
 
 
 def split_ratios(
@@ -215,10 +242,10 @@ def split_ratios(
 
 
 def daily_volume(
-    level: np.ndarray, volatility: np.ndarray, shocks: Shocks, median: np.ndarray, split_factor: np.ndarray
+    level: np.ndarray, volatility: np.ndarray, shocks: Shocks, median: np.ndarray, split_factor: np.ndarray, lot: int
 ) -> np.ndarray:
-    """Shares traded, Int64 in lots of 100: a slow log-AR(1) swing, and more on days of large moves."""
+    """Shares traded, Int64 in multiples of ``lot``: a slow log-AR(1) swing, and more on days of large moves."""
     move = np.abs(np.diff(level, axis=0, prepend=level[:1])) / volatility
     swing = VOLUME_SPREAD * autoregression(shocks.volume, VOLUME_MEMORY) + VOLUME_RESPONSE * (move - 0.8)
-    lots = np.rint(median * split_factor * np.exp(swing) / 100.0)
-    return (np.maximum(lots, 1.0) * 100.0).astype(np.int64)
+    lots = np.rint(median * split_factor * np.exp(swing) / lot)
+    return (np.maximum(lots, 1.0) * lot).astype(np.int64)

@@ -12,12 +12,13 @@ from polars.testing import assert_frame_equal
 from stockfc_assets import tables
 from stockfc_assets.configuration import load_settings
 from stockfc_assets.errors import ConfigError
-from stockfc_assets.market.as_traded import adjusted_bars, unexplained_jumps
+from stockfc_assets.market.as_traded import adjusted_bars
 from stockfc_assets.market.calendar import TradingCalendar
+from stockfc_assets.market.quality.moves import jumped, with_moves
 from stockfc_assets.market.source import BARS_SCHEMA, FACTS_SCHEMA
 from stockfc_assets.market.sources import simulated
 from stockfc_assets.market.sources.simulated import SimulatedSource, simulated_universe
-from stockfc_assets.settings import SimulatedSettings
+from stockfc_assets.settings import PriceQuality, SimulatedSettings
 
 D = dt.date
 EPOCH = D(2010, 1, 4)
@@ -57,7 +58,8 @@ def test_rows_keep_the_laws(null_bars: pl.DataFrame, calendar: TradingCalendar) 
     assert null_bars["session"].unique().sort().to_list() == list(calendar.between(EPOCH, D(2019, 12, 31)))
     for column in ("open", "high", "low", "close"):
         assert (null_bars[column] == null_bars[column].round(1)).all()
-    assert unexplained_jumps(null_bars).height < 40  # real moves, about 1 in 25,000 rows
+    jumps = with_moves(null_bars).filter(jumped(PriceQuality()))
+    assert jumps.height < 40  # real moves, about 1 in 25,000 rows
 
 
 def test_levels_are_those_of_a_stock_market(null_bars: pl.DataFrame) -> None:
@@ -331,7 +333,7 @@ def test_unknown_tickers_are_failures_and_late_listings_are_none(calendar: Tradi
     result = source.fetch_bars(["9999.T", *tickers(60)], EPOCH, D(2010, 1, 8))
     assert list(result.failures) == ["9999.T"]
     assert "universe" in result.failures["9999.T"]
-    assert result.warnings == ()
+    assert result.findings.is_empty()
     late = set(tickers(60)) - set(result.bars["ticker"])
     assert 0 < len(late) < 10
     assert source.fetch_bars(["9999.T"], EPOCH, EPOCH).bars.schema == BARS_SCHEMA

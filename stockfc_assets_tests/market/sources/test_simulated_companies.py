@@ -13,7 +13,7 @@ from stockfc_assets.market.sources.simulated_companies import (
     keep_accounts,
     publish,
 )
-from stockfc_assets.market.sources.simulated_market import stream
+from stockfc_assets.market.sources.simulated_market import Quotation, stream
 
 DATES = np.arange(np.datetime64("2020-01-01"), np.datetime64("2021-07-01"))
 ENDS = np.array(
@@ -38,7 +38,7 @@ FACTOR[400:, 0] = 5.0
 
 
 def test_earnings_follow_the_past_years_mean_price() -> None:
-    accounts = keep_accounts(PRICE, QUARTERS, TRAITS, SHOCKS, FACTOR)
+    accounts = keep_accounts(PRICE, QUARTERS, TRAITS, SHOCKS, FACTOR, Quotation())
     for company in range(2):
         surprise = SHOCKS[0, company]
         for quarter, day in enumerate(QUARTERS.days):
@@ -54,14 +54,14 @@ def test_earnings_follow_the_past_years_mean_price() -> None:
 def test_no_account_knows_a_later_price(quarter: int) -> None:
     other = PRICE.copy()
     other[QUARTERS.days[quarter] + 1 :] *= 3.0
-    one, two = (keep_accounts(price, QUARTERS, TRAITS, SHOCKS, FACTOR) for price in (PRICE, other))
+    one, two = (keep_accounts(price, QUARTERS, TRAITS, SHOCKS, FACTOR, Quotation()) for price in (PRICE, other))
     for name in ("earnings", "book_value", "sales", "dividend"):
         np.testing.assert_array_equal(getattr(one, name)[: quarter + 1], getattr(two, name)[: quarter + 1])
     assert quarter == len(ENDS) - 1 or (one.earnings[-1] != two.earnings[-1]).all()
 
 
 def test_dividends_are_half_the_payout_of_the_quarter_before() -> None:
-    accounts = keep_accounts(PRICE, QUARTERS, TRAITS, SHOCKS, FACTOR)
+    accounts = keep_accounts(PRICE, QUARTERS, TRAITS, SHOCKS, FACTOR, Quotation())
     paid = accounts.dividend > 0
     assert not paid[[0, 1, 3, 5], 0].any()  # March and September
     assert not paid[[0, 2, 4], 1].any()  # June and December
@@ -74,13 +74,17 @@ def test_dividends_are_half_the_payout_of_the_quarter_before() -> None:
 
 
 def test_publications_stand_on_the_share_basis_of_their_date() -> None:
-    accounts = keep_accounts(PRICE, QUARTERS, TRAITS, SHOCKS, FACTOR)
-    facts = publish(accounts, QUARTERS, TRAITS, DATES, listed=np.array([0, 100]), split_factor=FACTOR)
+    accounts = keep_accounts(PRICE, QUARTERS, TRAITS, SHOCKS, FACTOR, Quotation())
+    facts = publish(
+        accounts, QUARTERS, TRAITS, DATES, listed=np.array([0, 100]), split_factor=FACTOR, quotation=Quotation()
+    )
     assert facts.published[:, 0].astype(str).tolist() == [
         "2020-05-10", "2020-08-09", "2020-11-09", "2021-02-09", "2021-05-10", "NaT",
     ]  # fmt: skip
     assert facts.published[0, 1].astype(object) == dt.date(2020, 5, 15)
-    late = publish(accounts, QUARTERS, TRAITS, DATES, listed=np.array([0, 200]), split_factor=FACTOR)
+    late = publish(
+        accounts, QUARTERS, TRAITS, DATES, listed=np.array([0, 200]), split_factor=FACTOR, quotation=Quotation()
+    )
     assert np.isnat(late.published[0, 1])
     assert not np.isnat(late.published[1, 1])
     # The split of day 400 (2021-02-04) lies between the quarter's end and its publication.

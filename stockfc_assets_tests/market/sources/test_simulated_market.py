@@ -11,6 +11,7 @@ from stockfc_assets.market.sources.simulated_market import (
     MONTH_SESSIONS,
     OVERNIGHT_SHARE,
     REVERSAL_SESSIONS,
+    Quotation,
     Shocks,
     autoregression,
     daily_path,
@@ -126,7 +127,7 @@ def test_intraday_extremes_are_those_of_a_brownian_path() -> None:
 
 
 def test_quotes_are_to_a_tenth_and_above_zero() -> None:
-    prices = quoted(np.log(np.array([[1234.56, 0.001, 2000.0]])), np.array([[1.0, 1.0, 5.0]]))
+    prices = quoted(np.log(np.array([[1234.56, 0.001, 2000.0]])), np.array([[1.0, 1.0, 5.0]]), Quotation())
     assert prices.tolist() == [[1234.6, 0.1, 400.0]]
 
 
@@ -150,7 +151,7 @@ def test_volume_rises_with_the_move_and_with_splits() -> None:
     level = np.cumsum(volatility * shocks.own, axis=0)
     factor = np.ones((400, 50))
     factor[200:] = 5.0
-    volume = daily_volume(level, volatility, shocks, np.full(50, 1e6), factor)
+    volume = daily_volume(level, volatility, shocks, np.full(50, 1e6), factor, lot=100)
     assert volume.dtype == np.int64
     assert (volume % 100 == 0).all()
     assert (volume >= 100).all()
