@@ -89,6 +89,12 @@ class Sectors(Frozen):
         return sectors
 
 
+class SectorNames(Frozen):
+    """What others call our sectors: their name -> ours."""
+
+    sector_names: dict[str, str]
+
+
 # --- price sources ----------------------------------------------------------------------------------------------------
 
 
@@ -126,9 +132,107 @@ class FilesSettings(Frozen):
     """CSV or Parquet of ticker, as_of and any columns of universe_enrichment; as_of = the date they were published."""
 
 
+class YahooSettings(Frozen):
+    """Yahoo Finance through yfinance (docs/yahoo.md). The service is free and owes us nothing: the defaults are polite."""
+
+    requests_per_minute: Positive = 60
+    """Requests start at least 60 s / this apart."""
+    jitter_seconds: Annotated[float, Field(ge=0)] = 0.5
+    """Up to so many seconds, at random, are added to each wait, so that machines do not ask in step."""
+    timeout_seconds: Positive = 30
+    """A request without an answer for so long has failed and is tried again."""
+    first_backoff_seconds: Positive = 5
+    """Wait after the first 429, 5xx or cut connection; doubled each time, unless the service names its own."""
+    longest_backoff_seconds: Positive = 120
+    budget_seconds: Annotated[float, Field(ge=0)] = 900
+    """One run spends at most so many seconds waiting in back-off; then it keeps what it has and names the rest."""
+    history_days: Annotated[int, Field(ge=10)] = 400
+    """So many days before a range are asked for with it: the row before it, the dividends and splits to compare with."""
+    quarterly_lag_days: Annotated[int, Field(ge=0)] = 45
+    """A quarter's statement counts as published so many days after the period's end (Tokyo's rule is within 45 days)."""
+    annual_lag_days: Annotated[int, Field(ge=0)] = 60
+    """The same for a year's statement: a margin over Tokyo's 45 days, because the auditor's version may change it."""
+    endpoint: Annotated[str, Field(pattern=r"^http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$")] | None = None
+    """A server on this machine that answers in Yahoo's place (docs/yahoo.md); STOCKFC_YAHOO_ENDPOINT sets it, too."""
+
+
 class SourceSettings(Frozen):
     simulated: SimulatedSettings = SimulatedSettings()
     files: FilesSettings | None = None
+    yahoo: YahooSettings = YahooSettings()
+
+
+# --- quality ----------------------------------------------------------------------------------------------------------
+
+
+class PriceQuality(Frozen):
+    """When a price, a volume, a split or a dividend is doubted (stockfc_assets/market/quality)."""
+
+    jump: Annotated[float, Field(gt=1)] = 1.4
+    """A row that opens and closes beyond this factor of the previous close has jumped: more than Tokyo's daily limits
+    allow a share above 200 yen, and less than a 3:2 split. The largest real move in ten years of Core30 is 1.29."""
+    split_tolerance: Annotated[float, Field(gt=1)] = 1.25
+    """A jump within this factor of a split's ratio is taken for that split: room for the day's own move."""
+    dividend_tolerance: Annotated[float, Field(gt=1)] = 1.5
+    """A dividend that differs from those beside it by a split's ratio, within this factor, is doubted: dividends of
+    neighbouring years differ more than prices of neighbouring days."""
+    limit_margin: Annotated[float, Field(ge=1)] = 1.02
+    """High and low may lie so many times the exchange's price limit from the previous close: limits are rounded to
+    ticks. One row of ten years of Core30 lies beyond 1, by half a yen."""
+    spin_off_multiple: Annotated[float, Field(gt=1)] = 3
+    """A dividend so many times the median of the three before it is doubted ..."""
+    spin_off_share: Ratio = 0.03
+    """... if it is this share of the price or more: a growing company's small dividends multiply without a spin-off."""
+    duplicate_dividend_days: Annotated[int, Field(ge=0)] = 7
+    """The same amount again within so many days is the same dividend: none is paid weekly."""
+    stale_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """A session counts as stale when this share of the names repeats the session before or has no trade. On the stale
+    2016-07-11 of a real vendor it was 0.96; on a good day it is 0 for large stocks, and small for all of Tokyo."""
+    stale_names: Annotated[int, Field(ge=1)] = 5
+    """Among fewer names a share says nothing."""
+    stale_lots: Annotated[int, Field(ge=1)] = 10
+    """A row with one single price repeats by chance in a quiet stock: it is doubted from so many lots of volume."""
+    lot_rows: Annotated[int, Field(ge=1)] = 10
+    """An odd volume is doubted after so many rows in whole lots: funds and indices have other lots, or none."""
+    turnover_ratio: Annotated[float, Field(gt=1)] = 3
+    """Turnover is compared over splits of this ratio or more: over smaller ones real turnover moves as much (0.47 of
+    the weeks before at a 2:1 split of Core30)."""
+    turnover_tolerance: Annotated[float, Field(gt=1)] = 1.5
+    """Turnover that moved within this factor of the ratio is doubted (3:1: beyond 2 or below 0.5). Over the splits of
+    Core30 it moved between 0.62 and 1.86, the latter at a 10:1 split."""
+    reuse_gap_sessions: Annotated[int, Field(ge=2)] = 250
+    """Trading that resumes after a year is taken for another company under a reused ticker: no halt lasts as long."""
+
+
+class FactQuality(Frozen):
+    """Bounds within which a company fact is plausible, lowest and highest; beyond, it is doubted."""
+
+    per: tuple[float, float] = (-1000, 1000)
+    """Price to earnings; companies near break-even come close to the bounds."""
+    pbr: tuple[float, float] = (-20, 100)
+    """Price to book; negative equity happens, three digits are a wrong unit or share basis."""
+    dividend_yield: tuple[float, float] = (0, 0.2)
+    """Beyond 20 % the dividend stands on another share basis, or the price has collapsed since."""
+    return_on_equity: tuple[float, float] = (-3, 3)
+    """A ratio: 12 would be 12 % written as a percentage."""
+    profit_margin: tuple[float, float] = (-10, 1.5)
+    """A ratio; firms before their first product lose many times their revenue."""
+    shares_jump: Annotated[float, Field(gt=1)] = 1.4
+    """Shares outstanding, and with them market capitalisation, that changed by this factor in a month are doubted."""
+
+    @field_validator("per", "pbr", "dividend_yield", "return_on_equity", "profit_margin")
+    @classmethod
+    def _ordered(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        if bounds[0] >= bounds[1]:
+            raise ValueError("must be the lowest and the highest plausible value, in this order")
+        return bounds
+
+
+class QualitySettings(Frozen):
+    """config/quality.yaml: when data is doubted."""
+
+    prices: PriceQuality = PriceQuality()
+    facts: FactQuality = FactQuality()
 
 
 # --- model ------------------------------------------------------------------------------------------------------------
@@ -213,11 +317,16 @@ class ModelSettings(Frozen):
 
 
 class ScheduleSettings(Frozen):
-    """Cron expressions in the exchange's time zone; ``active`` = switched on when first loaded."""
+    """Cron expressions in the exchange's time zone; ``active`` = schedules and sensors on when first loaded."""
 
     daily_forecast: str = "0 23 * * *"
     monthly_model: str = "0 0 1 * *"
     active: bool = False
+    missing_after_hours: Annotated[float, Field(ge=0)] = 8
+    """The sensor missing_sessions leaves a session so long to its own schedule, counted from when its partition exists
+    (19:00 in Tokyo for a schedule at 23:00)."""
+    missing_sessions_per_tick: Annotated[int, Field(ge=1)] = 20
+    """It asks for at most so many sessions at once, about a month."""
 
 
 class Environment(Frozen):
@@ -247,6 +356,9 @@ class Settings(Frozen):
     universe: Universe
     sectors: dict[str, int]
     model: ModelSettings
+    quality: QualitySettings = QualitySettings()
+    removed_stocks: tuple[str, ...] = ()
+    """Tickers of ``universe`` that its file no longer lists: kept with their last date, because the past had them."""
 
     @property
     def source(self) -> str:

@@ -9,7 +9,8 @@ whatever the number, order and size of the splits. It holds to the byte as long 
 the product of the ratios, stays below half a unit of the rounding here (4 decimals of a price, 1 share of volume).
 
 Frames of bars are those of tables.RawOhlcv. Splits have columns ``ticker``, ``ex_date`` (date) and ``ratio`` (new
-shares per old share; below 1 for a reverse split).
+shares per old share; below 1 for a reverse split), dividends ``ticker``, ``ex_date`` and ``amount`` (per share). What is
+dropped is a finding (findings.FINDINGS_SCHEMA).
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ import math
 
 import polars as pl
 
+from stockfc_assets.market.findings import finding, findings_frame
+
 PRICE_COLUMNS = ("open", "high", "low", "close")
 PRICE_DECIMALS = 4
 DUPLICATE_DAYS = 7
 """The same ratio reported again within so many days is a duplicate."""
 JUMP = 1.4
-"""A price that opens and closes beyond this factor of the previous close has jumped: more than Tokyo's daily limits
-allow a share above 200 yen, and less than a 3:2 split."""
+"""A price that opens and closes beyond this factor of the previous close shows, or contradicts, a split: it is more than
+Tokyo's daily limits allow a share above 200 yen, and less than a 3:2 split. What is stored follows from it, so it is no
+setting."""
 
 SPLITS_SCHEMA = pl.Schema({"ticker": pl.String, "ex_date": pl.Date, "ratio": pl.Float64})
-WARNINGS_SCHEMA = pl.Schema({"ticker": pl.String, "session": pl.Date, "message": pl.String})
+DIVIDENDS_SCHEMA = pl.Schema({"ticker": pl.String, "ex_date": pl.Date, "amount": pl.Float64})
 
 
 # --- storing ----------------------------------------------------------------------------------------------------------
@@ -83,6 +87,7 @@ def attach_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     session before it. Row order is kept.
     """
     first = bars.group_by("ticker").agg(_first=pl.col("session").min())
+    splits = splits.select("ticker", "ex_date", pl.col("ratio").cast(pl.Float64))
     effective = _effective_sessions(bars, splits).join(first, on="ticker")
     ratios = (
         effective.filter((pl.col("session") > pl.col("_first")) | (pl.col("session") == pl.col("ex_date")))
@@ -97,10 +102,32 @@ def attach_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _effective_sessions(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """``splits`` that have a row of the ticker on or after ``ex_date``, with the ``session`` of the first such row."""
+def attach_dividends(bars: pl.DataFrame, dividends: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``dividend``: 0, or the amount per share that goes ex on this row (several add up), on the basis of ``bars``.
+
+    ``dividends``: ticker, ex_date, amount. A dividend belongs to the ticker's first row with session >= ``ex_date``; one
+    from before the ticker's first row here is left out. Row order is kept.
+    """
+    first = bars.group_by("ticker").agg(_first=pl.col("session").min())
+    paid = (
+        _effective_sessions(bars, dividends)
+        .join(first, on="ticker")
+        .filter(pl.col("ex_date") >= pl.col("_first"))
+        .group_by("ticker", "session")
+        .agg(dividend=pl.col("amount").sort_by("ex_date").sum())
+    )
+    rest = [name for name in bars.columns if name != "dividend"]
     return (
-        splits.select("ticker", pl.col("ex_date").cast(pl.Date), pl.col("ratio").cast(pl.Float64))
+        bars.select(rest)
+        .join(paid, on=["ticker", "session"], how="left", maintain_order="left")
+        .with_columns(pl.col("dividend").fill_null(0.0))
+    )
+
+
+def _effective_sessions(bars: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """``events`` that have a row of the ticker on or after ``ex_date``, with the ``session`` of the first such row."""
+    return (
+        events.with_columns(pl.col("ex_date").cast(pl.Date))
         .sort("ex_date")
         .join_asof(
             bars.select("ticker", "session", _effective="session").sort("session"),
@@ -111,7 +138,7 @@ def _effective_sessions(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFram
             check_sortedness=False,
         )
         .filter(pl.col("_effective").is_not_null())
-        .select("ticker", "ex_date", "ratio", session="_effective")
+        .select(*events.columns, session="_effective")
     )
 
 
@@ -119,30 +146,31 @@ def _effective_sessions(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFram
 
 
 def drop_duplicate_splits(splits: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``splits`` without repetitions, and a warning (`WARNINGS_SCHEMA`) for each one dropped.
+    """``splits`` without repetitions, and a finding ``duplicate_split`` for each one dropped.
 
     Services list some splits twice, a few days apart: the same ticker and ratio within 7 days of the entry before.
     """
-    gap = pl.col("ex_date") - pl.col("ex_date").shift(1).over("ticker", "ratio")
     marked = splits.sort("ticker", "ratio", "ex_date").with_columns(
-        _previous=pl.col("ex_date").shift(1).over("ticker", "ratio"),
-        _duplicate=(gap <= pl.duration(days=DUPLICATE_DAYS)).fill_null(False),
+        _previous=pl.col("ex_date").shift(1).over("ticker", "ratio")
     )
-    warnings = [
-        {
-            "ticker": row["ticker"],
-            "session": row["ex_date"],
-            "message": f"{row['ticker']} {row['ex_date']}: split {_ratio_text(row['ratio'])} was already reported on "
-            f"{row['_previous']}; not applied a second time",
-        }
+    gap = pl.col("ex_date") - pl.col("_previous")
+    marked = marked.with_columns(_duplicate=(gap <= pl.duration(days=DUPLICATE_DAYS)).fill_null(False))
+    rows = [
+        finding(
+            row["ticker"],
+            row["ex_date"],
+            "duplicate_split",
+            seen=f"{ratio_text(row['ratio'])} again",
+            expected=f"{ratio_text(row['ratio'])} once, on {row['_previous']}",
+        )
         for row in marked.filter("_duplicate").iter_rows(named=True)
     ]
     kept = marked.filter(~pl.col("_duplicate")).select(splits.columns).sort("ticker", "ex_date")
-    return kept, pl.DataFrame(warnings, schema=WARNINGS_SCHEMA)
+    return kept, findings_frame(rows)
 
 
 def drop_unseen_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``splits`` without those that as-traded ``bars`` contradict, and a warning for each one dropped.
+    """``splits`` without those that as-traded ``bars`` contradict, and a finding ``unseen_split`` for each one dropped.
 
     A split of ratio k divides the price by k. It is contradicted when both open and close of its session, against the
     previous close, lie nearer to "no split" than to k, and applying it would leave a jump (`JUMP`). A small ratio
@@ -150,61 +178,31 @@ def drop_unseen_splits(bars: pl.DataFrame, splits: pl.DataFrame) -> tuple[pl.Dat
     """
     split_rows = attach_splits(bars, splits).filter(pl.col("split_ratio") != 1.0)
     ratios = split_rows.select("ticker", "session", "split_ratio", log_ratio=pl.col("split_ratio").log())
-    unseen = _overnight_moves(bars).join(ratios, on=["ticker", "session"])
+    unseen = _overnight_moves(bars.drop("split_ratio", strict=False)).join(ratios, on=["ticker", "session"])
     for move in (pl.col("_open_move"), pl.col("_close_move")):
         after_split = (move + pl.col("log_ratio")).abs()
         unseen = unseen.filter((after_split > math.log(JUMP)) & (after_split > move.abs()))
-    warnings = [
-        {
-            "ticker": row["ticker"],
-            "session": row["session"],
-            "message": f"{row['ticker']} {row['session']}: split {_ratio_text(row['split_ratio'])} was reported, but "
-            f"the price went from {row['_previous']:g} to {row['open']:g} (open) and {row['close']:g} (close); "
-            "not applied",
-        }
-        for row in unseen.sort("session", "ticker").iter_rows(named=True)
+    rows = [
+        finding(
+            row["ticker"],
+            row["session"],
+            "unseen_split",
+            seen=f"{ratio_text(row['split_ratio'])} listed, but the price went from {row['_previous']:g} to "
+            f"{row['open']:g} (open) and {row['close']:g} (close)",
+            expected=f"about {row['_previous'] / row['split_ratio']:g}, or no split",
+        )
+        for row in unseen.iter_rows(named=True)
     ]
     dropped = _effective_sessions(bars, splits).join(unseen, on=["ticker", "session"], how="semi")
     kept = splits.join(dropped, on=["ticker", "ex_date"], how="anti", maintain_order="left")
-    return kept, pl.DataFrame(warnings, schema=WARNINGS_SCHEMA)
-
-
-def unexplained_jumps(bars: pl.DataFrame) -> pl.DataFrame:
-    """A warning (`WARNINGS_SCHEMA`) for each row whose open and close jumped (`JUMP`) beyond what its split explains.
-
-    ``bars`` are as traded with ``split_ratio``, or split-adjusted without that column.
-    """
-    moves = _overnight_moves(bars)
-    ratio = pl.col("split_ratio") if "split_ratio" in bars.columns else pl.lit(1.0)
-    residuals = [pl.col("_open_move") + ratio.log(), pl.col("_close_move") + ratio.log()]
-    jumps = moves.filter(
-        (pl.min_horizontal(residuals) > math.log(JUMP)) | (pl.max_horizontal(residuals) < -math.log(JUMP))
-    )
-    rows = [
-        {
-            "ticker": row["ticker"],
-            "session": row["session"],
-            "message": f"{row['ticker']} {row['session']}: the price went from {row['_previous']:g} "
-            f"({row['_previous_session']}) to {row['open']:g} (open) and {row['close']:g} (close), "
-            + (
-                f"which the split {_ratio_text(row['split_ratio'])} of that day does not explain"
-                if row.get("split_ratio", 1.0) != 1.0
-                else "and no split explains it"
-            ),
-        }
-        for row in jumps.sort("session", "ticker").iter_rows(named=True)
-    ]
-    return pl.DataFrame(rows, schema=WARNINGS_SCHEMA)
+    return kept, findings_frame(rows)
 
 
 def _overnight_moves(bars: pl.DataFrame) -> pl.DataFrame:
     """Rows that have a predecessor, with log(open / previous close) and log(close / previous close)."""
     return (
         bars.sort("ticker", "session")
-        .with_columns(
-            _previous=pl.col("close").shift(1).over("ticker"),
-            _previous_session=pl.col("session").shift(1).over("ticker"),
-        )
+        .with_columns(_previous=pl.col("close").shift(1).over("ticker"))
         .filter(pl.col("_previous").is_not_null())
         .with_columns(
             _open_move=(pl.col("open") / pl.col("_previous")).log(),
@@ -213,7 +211,8 @@ def _overnight_moves(bars: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ratio_text(ratio: float) -> str:
+def ratio_text(ratio: float) -> str:
+    """``5:1`` for 5 new shares per old one, ``1:10`` for one new share per ten."""
     return f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,14 @@ from polars.testing import assert_frame_equal
 
 from stockfc_assets import tables
 from stockfc_assets.market.as_traded import (
+    DIVIDENDS_SCHEMA,
     SPLITS_SCHEMA,
     adjusted_bars,
+    attach_dividends,
     attach_splits,
     drop_duplicate_splits,
     drop_unseen_splits,
     to_as_traded,
-    unexplained_jumps,
 )
 from stockfc_assets.market.source import BARS_SCHEMA
 
@@ -185,20 +185,31 @@ def test_no_splits_and_no_rows() -> None:
     assert adjusted_bars(empty, START).height == 0
 
 
+def test_dividends_attach_to_the_first_row_after_a_halt_and_add_up() -> None:
+    days = [D(2021, 9, 27), D(2021, 9, 30), D(2021, 10, 1)]
+    bars = bars_of(*(("1.T", day, 100, 100) for day in days)).drop("dividend")
+    rows = [("1.T", D(2021, 9, 24), 7.0), ("1.T", D(2021, 9, 28), 2.0), ("1.T", D(2021, 9, 29), 0.5),
+            ("1.T", D(2021, 10, 4), 3.0), ("2.T", D(2021, 9, 30), 9.0)]  # fmt: skip
+    dividends = pl.DataFrame(rows, schema=DIVIDENDS_SCHEMA, orient="row")
+    assert attach_dividends(bars, dividends)["dividend"].to_list() == [0.0, 2.5, 0.0]
+    assert attach_dividends(bars[2:], dividends[3:]).select("session", "dividend").rows() == [(days[2], 0.0)]
+    assert attach_dividends(bars, dividends.clear())["dividend"].to_list() == [0.0] * 3
+
+
 def test_duplicates_as_yahoo_lists_them_are_dropped_and_named() -> None:
     splits = splits_of(
         ("6594.T", D(2020, 3, 30), 2.0), ("6594.T", D(2020, 4, 1), 2.0), ("6594.T", D(2024, 9, 27), 2.0),
         ("7203.T", D(2021, 10, 1), 5.0), ("7203.T", D(2021, 9, 29), 5.0), ("8001.T", D(2021, 10, 1), 5.0),
     )  # fmt: skip
-    kept, warnings = drop_duplicate_splits(splits)
+    kept, findings = drop_duplicate_splits(splits)
     assert kept.rows() == [
         ("6594.T", D(2020, 3, 30), 2.0), ("6594.T", D(2024, 9, 27), 2.0),
         ("7203.T", D(2021, 9, 29), 5.0), ("8001.T", D(2021, 10, 1), 5.0),
     ]  # fmt: skip
-    assert warnings.select("ticker", "session").rows() == [("6594.T", D(2020, 4, 1)), ("7203.T", D(2021, 10, 1))]
-    assert warnings["message"][1] == (
-        "7203.T 2021-10-01: split 5:1 was already reported on 2021-09-29; not applied a second time"
-    )
+    assert findings.rows() == [
+        ("6594.T", D(2020, 4, 1), "duplicate_split", "warning", "2:1 again", "2:1 once, on 2020-03-30"),
+        ("7203.T", D(2021, 10, 1), "duplicate_split", "warning", "5:1 again", "5:1 once, on 2021-09-29"),
+    ]
 
 
 @pytest.mark.parametrize(("days", "ratio", "kept"), [(0, 3.0, 1), (7, 3.0, 1), (8, 3.0, 2), (2, 2.0, 2)])
@@ -221,33 +232,14 @@ def test_duplicate_means_same_ratio_within_a_week(days: int, ratio: float, kept:
 def test_a_split_that_prices_do_not_show_is_dropped(price: float, ratio: float, seen: bool) -> None:
     bars = bars_of(("1.T", D(2021, 9, 28), 1000, 1000), ("1.T", D(2021, 9, 29), price, price * 1.01))
     splits = splits_of(("1.T", D(2021, 9, 29), ratio), ("2.T", D(2021, 9, 29), 3.0))
-    kept, warnings = drop_unseen_splits(bars, splits)
+    kept, findings = drop_unseen_splits(bars, splits)
     assert kept.rows() == (splits.rows() if seen else splits.rows()[1:])
+    assert findings.select("ticker", "session", "defect").rows() == (
+        [] if seen else [("1.T", D(2021, 9, 29), "unseen_split")]
+    )
     if not seen:
-        assert warnings["session"].to_list() == [D(2021, 9, 29)]
-        assert "1.T 2021-09-29: split" in warnings["message"][0]
-        assert f"from 1000 to {price:g} (open)" in warnings["message"][0]
-
-
-def test_jumps_without_a_split_are_named() -> None:
-    closes = [1000.0, 1050.0, 210.0, 42.0, 62.0]
-    days = [START + dt.timedelta(days=n) for n in range(len(closes))]
-    bars = bars_of(*(("1.T", day, close, close) for day, close in zip(days, closes, strict=True)))
-    bars = bars.with_columns(split_ratio=pl.Series([1.0, 1.0, 5.0, 1.0, 3.0]))
-    warnings = unexplained_jumps(bars)
-    assert warnings["session"].to_list() == days[3:]
-    assert warnings["message"].to_list() == [
-        f"1.T {days[3]}: the price went from 210 ({days[2]}) to 42 (open) and 42 (close), and no split explains it",
-        f"1.T {days[4]}: the price went from 42 ({days[3]}) to 62 (open) and 62 (close), "
-        "which the split 3:1 of that day does not explain",
-    ]
-    assert unexplained_jumps(bars.drop("split_ratio"))["session"].to_list() == days[2:]
-
-
-def test_a_move_within_one_day_is_no_jump() -> None:
-    bars = bars_of(("1.T", D(2021, 9, 28), 1000, 1000), ("1.T", D(2021, 9, 29), 1010, 1450))
-    assert unexplained_jumps(bars).height == 0
-    assert math.log(1.45) > math.log(1.4)
+        assert f"from 1000 to {price:g} (open)" in findings["seen"][0]
+        assert findings["expected"][0] == f"about {1000 / ratio:g}, or no split"
 
 
 def test_large_histories_keep_their_order() -> None:

@@ -1,7 +1,7 @@
 """The user's own prices: a folder with one CSV or Parquet file per ticker, or one file that holds all tickers.
 
 Each history is read once, as a whole, so that splits and dividends find their rows whatever range is asked for. Rows
-that break a law are left out and named in a warning; no value is ever repaired.
+that break a law are left out, and named as findings like everything that is doubted; no value is ever repaired.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ import polars as pl
 
 from stockfc_assets.errors import ConfigError, InputError
 from stockfc_assets.market.as_traded import (
+    DIVIDENDS_SCHEMA,
     SPLITS_SCHEMA,
-    WARNINGS_SCHEMA,
+    attach_dividends,
     attach_splits,
     drop_duplicate_splits,
     drop_unseen_splits,
+    ratio_text,
     to_as_traded,
-    unexplained_jumps,
 )
 from stockfc_assets.market.calendar import TradingCalendar
+from stockfc_assets.market.findings import finding, findings_frame, in_order
+from stockfc_assets.market.quality.delivered import BAR, refuse_rows
+from stockfc_assets.market.quality.events import doubtful_events, drop_duplicate_dividends
 from stockfc_assets.market.source import BARS_SCHEMA, FACTS_SCHEMA, FactsResult, FetchResult
 from stockfc_assets.market.sources.user_tables import (
     SUFFIXES,
@@ -35,24 +39,20 @@ from stockfc_assets.market.sources.user_tables import (
     read_table,
     with_suffix,
 )
-from stockfc_assets.settings import FilesSettings, Universe
+from stockfc_assets.settings import FilesSettings, QualitySettings, Universe
 
-PRICES = ("open", "high", "low", "close")
-REQUIRED = ("session", *PRICES, "volume")
+REQUIRED = ("session", *BAR)
 OPTIONAL = ("dividend", "split_ratio")
 CACHED_ROWS = 10_000_000
 """Bound of the histories kept for the next question, about 100 bytes a row."""
-NAMED_DATES = 5
-"""A warning about dates without a session names so many of them."""
 
 
 @dataclass(frozen=True)
 class History:
-    """All of one ticker: ``bars`` (BARS_SCHEMA), ``warnings`` (WARNINGS_SCHEMA), dates of rows without a session."""
+    """All of one ticker: ``bars`` (BARS_SCHEMA) and ``findings`` (FINDINGS_SCHEMA)."""
 
     bars: pl.DataFrame
-    warnings: pl.DataFrame
-    closed: tuple[dt.date, ...]
+    findings: pl.DataFrame
 
 
 class FilesSource:
@@ -63,18 +63,24 @@ class FilesSource:
 
     name = "files"
     is_simulated = False
+    is_remote = False
 
-    def __init__(self, settings: FilesSettings, universe: Universe, calendar: TradingCalendar) -> None:
+    def __init__(
+        self,
+        settings: FilesSettings,
+        universe: Universe,
+        calendar: TradingCalendar,
+        quality: QualitySettings,
+    ) -> None:
         self.label = f"price files ({settings.prices.name})"
         self._settings = settings
         self._calendar = calendar
-        self._sessions = frozenset(calendar.sessions)
+        self._quality = quality
         self._currency = {stock.ticker: stock.currency for stock in universe.stocks if stock.currency}
         self._columns = _checked_columns(settings)
         self._files, self._table = self._open_prices()
-        self._splits, self._split_warnings = self._read_splits()
-        dividends = settings.dividends
-        self._dividends = read_events(dividends, "amount", settings.ticker_suffix) if dividends else None
+        self._splits = self._read_events(settings.splits, "ratio", SPLITS_SCHEMA)
+        self._dividends = self._read_events(settings.dividends, "amount", DIVIDENDS_SCHEMA)
         self._facts = _read_facts(settings.facts, settings.ticker_suffix) if settings.facts else None
         self._cache: OrderedDict[str, History] = OrderedDict()
 
@@ -82,30 +88,23 @@ class FilesSource:
 
     def fetch_bars(self, tickers: Sequence[str], start: dt.date, end: dt.date) -> FetchResult:
         """As-traded bars, whatever the basis of the files. A ticker without a file (or rows) is a failure."""
-        bars, warnings, failures = [pl.DataFrame(schema=BARS_SCHEMA)], [pl.DataFrame(schema=WARNINGS_SCHEMA)], {}
-        closed: dict[dt.date, int] = {}
+        bars, findings, failures = [pl.DataFrame(schema=BARS_SCHEMA)], [findings_frame()], {}
+        day_after_last = self._calendar.before(start, 1) + dt.timedelta(days=1)
         for ticker in sorted(set(tickers)):
             if ticker not in self._known:
                 failures[ticker] = self._why_unknown(ticker)
                 continue
             history = self._history(ticker)
-            in_range = pl.col("session").is_between(start, end)
-            bars.append(history.bars.filter(in_range))
-            warnings.append(history.warnings.filter(in_range))
-            for date in history.closed:
-                if start <= date <= end:
-                    closed[date] = closed.get(date, 0) + 1
-        messages = pl.concat(warnings).sort("session", "ticker", maintain_order=True)["message"].to_list()
-        if closed:
-            messages.insert(0, self._closed_message(closed))
-        return FetchResult(pl.concat(bars).sort("session", "ticker"), failures, tuple(messages))
+            bars.append(history.bars.filter(pl.col("session").is_between(start, end)))
+            findings.append(history.findings.filter(pl.col("session").is_between(day_after_last, end)))
+        return FetchResult(pl.concat(bars).sort("session", "ticker"), failures, in_order(pl.concat(findings)))
 
     def fetch_facts(self, tickers: Sequence[str], as_of: dt.date) -> FactsResult:
         """Of each ticker the newest row of the facts file from before ``as_of``; no rows without such a file."""
         if self._facts is None:
-            return FactsResult(pl.DataFrame(schema=FACTS_SCHEMA))
+            return FactsResult(pl.DataFrame(schema=FACTS_SCHEMA), as_of)
         known = self._facts.filter((pl.col("published") < as_of) & pl.col("ticker").is_in(list(tickers)))
-        return FactsResult(known.unique("ticker", keep="last", maintain_order=True).sort("ticker"))
+        return FactsResult(known.unique("ticker", keep="last", maintain_order=True).sort("ticker"), as_of)
 
     def describe(self) -> dict[str, Any]:
         histories = [self._history(ticker).bars["session"] for ticker in sorted(self._known)]
@@ -164,12 +163,11 @@ class FilesSource:
     def _parse(self, frame: pl.DataFrame, path: Path) -> pl.DataFrame:
         numbers = {ours: theirs for ours, theirs in self._columns.items() if ours not in ("session", "ticker")}
         ticker = "ticker" if "ticker" in frame.columns else None
-        return parse_numbers(parse_dates(frame, "session", path), numbers, path, date="session", ticker=ticker)
+        dated = parse_dates(frame, "session", path)
+        return parse_numbers(dated, numbers, path, date="session", ticker=ticker, quoted=BAR)
 
-    def _read_splits(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        if self._settings.splits is None:
-            return pl.DataFrame(schema=SPLITS_SCHEMA), pl.DataFrame(schema=WARNINGS_SCHEMA)
-        return drop_duplicate_splits(read_events(self._settings.splits, "ratio", self._settings.ticker_suffix))
+    def _read_events(self, path: Path | None, value: str, schema: pl.Schema) -> pl.DataFrame:
+        return pl.DataFrame(schema=schema) if path is None else read_events(path, value, self._settings.ticker_suffix)
 
     def _history(self, ticker: str) -> History:
         """The ticker's whole history, from the cache where possible."""
@@ -186,30 +184,22 @@ class FilesSource:
         return self._cache[ticker]
 
     def _build(self, ticker: str, rows: pl.DataFrame, path: Path) -> History:
-        repeated = rows.filter(pl.col("session").is_duplicated())
-        if repeated.height:
-            raise InputError(f"{path}: {ticker}: two rows for {repeated['session'][0]}; keep one")
-        closed = tuple(date for date in rows["session"] if date not in self._sessions)
-        rows = rows.filter(~pl.col("session").is_in(closed))
         self._require_not_negative(ticker, rows, path)
-        splits, warnings = self._splits_of(ticker, rows)
-        bars, rejected = reject_rows(rows)
-        if "dividend" not in bars.columns:
-            bars = bars.with_columns(dividend=pl.lit(0.0))
-        bars = _add_dividends(bars.with_columns(pl.col("dividend").fill_null(0.0)), self._dividends)
-        warnings = [*warnings, rejected]
+        splits, repeated = drop_duplicate_splits(self._events(ticker, rows, self._splits))
+        dividends, paid_twice = drop_duplicate_dividends(self._events(ticker, rows, self._dividends), self._quality)
+        rows, refused = refuse_rows(rows.drop(*OPTIONAL, strict=False), self._calendar)
+        bars = attach_dividends(rows, dividends)
         if self._settings.basis == "split_adjusted":
-            splits, late = _known_at_end(bars, splits)
-            warnings += [late, unexplained_jumps(bars.select("ticker", "session", *PRICES))]
+            splits, unseen = _known_at_end(bars, splits)
             bars = attach_splits(to_as_traded(bars, splits), splits)
         else:
             bars = to_as_traded(bars, splits.clear())
             splits, unseen = drop_unseen_splits(bars, splits)
             bars = attach_splits(bars, splits)
-            warnings += [unseen, unexplained_jumps(bars)]
         currency = self._currency.get(ticker, self._calendar.profile.currency)
         bars = bars.with_columns(currency=pl.lit(currency)).select(BARS_SCHEMA.names()).cast(BARS_SCHEMA)
-        return History(bars, pl.concat(warnings), closed)
+        doubted = doubtful_events(bars, self._calendar, self._quality)
+        return History(bars, pl.concat([repeated, paid_twice, refused, unseen, doubted]))
 
     def _require_not_negative(self, ticker: str, rows: pl.DataFrame, path: Path) -> None:
         for name in OPTIONAL:
@@ -220,94 +210,33 @@ class FilesSource:
                     f"{path}: {ticker} {row['session']}: column {column!r}: {row[name]} must be 0 (none) or above"
                 )
 
-    def _splits_of(self, ticker: str, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-        """The ticker's reported splits, from the table or the column, without repetitions, and the warnings so far."""
-        if "split_ratio" not in rows.columns:
-            mine = pl.col("ticker") == ticker
-            return self._splits.filter(mine), [self._split_warnings.filter(mine)]
-        ratio = pl.col("split_ratio")
-        named = rows.filter(ratio.is_not_null() & ~ratio.is_in([0.0, 1.0]))
-        splits, warnings = drop_duplicate_splits(named.select("ticker", ex_date="session", ratio="split_ratio"))
-        return splits, [warnings]
-
-    def _closed_message(self, closed: dict[dt.date, int]) -> str:
-        first = sorted(closed)[:NAMED_DATES]
-        named = [
-            f"{date} ({self._calendar.why_closed(date)}, {closed[date]} ticker{'s' if closed[date] > 1 else ''})"
-            for date in first
-        ]
-        more = f" and {len(closed) - NAMED_DATES} more dates" if len(closed) > NAMED_DATES else ""
-        return f"{sum(closed.values())} rows dropped because their date is no session: {', '.join(named)}{more}"
-
-
-def reject_rows(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows (of one ticker, sorted by session) that keep the laws of a bar, and a warning for each of the others.
-
-    Left out: a price that is missing or not above 0; a volume that is missing or below 0; high or low that do not
-    enclose open and close; and rows that stand for "no trade": volume 0 and nothing but the previous close.
-    """
-    missing = pl.any_horizontal(pl.col(*PRICES).is_null()) | (pl.min_horizontal(PRICES) <= 0)
-    filler = (pl.col("volume") == 0) & pl.all_horizontal(pl.col(name) == pl.col("close").shift(1) for name in PRICES)
-    reason = (
-        pl.when(missing)
-        .then(pl.lit("a price is missing or not above 0"))
-        .when((pl.col("low") > pl.min_horizontal(PRICES)) | (pl.col("high") < pl.max_horizontal(PRICES)))
-        .then(pl.lit("high and low do not enclose open and close"))
-        .when(pl.col("volume").is_null() | (pl.col("volume") < 0))
-        .then(pl.lit("the volume is missing or below 0"))
-        .when(filler)
-        .then(pl.lit("no trade, only the previous close repeated"))
-    )
-    marked = rows.with_columns(_reason=reason)
-    warnings = [
-        {
-            "ticker": row["ticker"],
-            "session": row["session"],
-            "message": f"{row['ticker']} {row['session']}: row left out: {row['_reason']} (open {row['open']}, "
-            f"high {row['high']}, low {row['low']}, close {row['close']}, volume {row['volume']})",
-        }
-        for row in marked.filter(pl.col("_reason").is_not_null()).iter_rows(named=True)
-    ]
-    kept = marked.filter(pl.col("_reason").is_null()).drop("_reason")
-    return kept, pl.DataFrame(warnings, schema=WARNINGS_SCHEMA)
+    def _events(self, ticker: str, rows: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+        """The ticker's splits or dividends (the kind of ``table``), from the prices' own column or from the table."""
+        value = table.columns[-1]
+        column = "split_ratio" if value == "ratio" else "dividend"
+        if column not in rows.columns:
+            return table.filter(pl.col("ticker") == ticker)
+        nothing = [0.0, 1.0] if value == "ratio" else [0.0]
+        named = rows.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(nothing))
+        return named.select("ticker", ex_date="session", **{value: column}).unique(maintain_order=True)
 
 
 def _known_at_end(bars: pl.DataFrame, splits: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Splits that a split-adjusted history ending with ``bars`` is divided by, and a warning for each later one."""
+    """Splits that a split-adjusted history ending with ``bars`` is divided by, and a finding for each later one."""
     if bars.is_empty():
-        return splits.clear(), pl.DataFrame(schema=WARNINGS_SCHEMA)
+        return splits.clear(), findings_frame()
     last = bars["session"].max()
-    rows = [
-        {
-            "ticker": row["ticker"],
-            "session": row["ex_date"],
-            "message": f"{row['ticker']} {row['ex_date']}: split of ratio {row['ratio']:g} not applied: "
-            f"the prices end before it, on {last}",
-        }
+    late = [
+        finding(
+            row["ticker"],
+            row["ex_date"],
+            "unseen_split",
+            seen=f"{ratio_text(row['ratio'])} listed, but the prices end on {last}",
+            expected="prices up to its ex-date",
+        )
         for row in splits.filter(pl.col("ex_date") > last).iter_rows(named=True)
     ]
-    return splits.filter(pl.col("ex_date") <= last), pl.DataFrame(rows, schema=WARNINGS_SCHEMA)
-
-
-def _add_dividends(bars: pl.DataFrame, dividends: pl.DataFrame | None) -> pl.DataFrame:
-    """Adds each amount to the ticker's first row on or after its ex-date (never to the first row of all)."""
-    if dividends is None or bars.is_empty():
-        return bars
-    paid = (
-        dividends.join(bars.select("ticker").unique(), on="ticker", how="semi")
-        .filter(pl.col("ex_date") >= bars["session"].min())
-        .sort("ex_date")
-        .join_asof(
-            bars.select("session", _row="session"),
-            left_on="ex_date",
-            right_on="session",
-            strategy="forward",
-        )
-        .group_by("_row")
-        .agg(_paid=pl.col("amount").sort_by("ex_date").sum())
-    )
-    joined = bars.join(paid, left_on="session", right_on="_row", how="left", maintain_order="left")
-    return joined.with_columns(pl.col("dividend") + pl.col("_paid").fill_null(0.0)).drop("_paid")
+    return splits.filter(pl.col("ex_date") <= last), findings_frame(late)
 
 
 def _checked_columns(settings: FilesSettings) -> dict[str, str]:

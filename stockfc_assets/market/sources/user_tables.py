@@ -5,12 +5,13 @@ Nothing is guessed beyond the spelling of a date. Errors name the file, the row,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from stockfc_assets.errors import ConfigError, InputError
+from stockfc_assets.market.quality.delivered import unreadable_text
 
 SUFFIXES = (".csv", ".parquet")
 EMPTY_TEXTS = ("", "nan", "null", "none", "na", "n/a")
@@ -60,30 +61,42 @@ def parse_dates(frame: pl.DataFrame, column: str, path: Path) -> pl.DataFrame:
 
 
 def parse_numbers(
-    frame: pl.DataFrame, columns: Mapping[str, str], path: Path, *, date: str, ticker: str | None = None
+    frame: pl.DataFrame,
+    columns: Mapping[str, str],
+    path: Path,
+    *,
+    date: str,
+    ticker: str | None = None,
+    quoted: Collection[str] = (),
 ) -> pl.DataFrame:
     """Our columns of ``columns`` (ours -> theirs) as Float64; an empty cell (`EMPTY_TEXTS`) or NaN is null.
 
-    ``date`` (and ``ticker``) are the parsed columns that tell a row. Raises InputError for a cell that is no number.
+    ``date`` (and ``ticker``) are the parsed columns that tell a row. Raises InputError for a cell that is no number. In
+    the columns ``quoted`` such a cell is null and stands in the column ``unreadable`` (quality.delivered), as long as
+    any other cell of its column is a number.
     """
+    texts = {}
     for ours, theirs in columns.items():
         if frame.schema[ours] == pl.String:
             text = pl.col(ours).str.strip_chars()
-            given = frame.with_columns(
-                pl.when(~text.str.to_lowercase().is_in(EMPTY_TEXTS)).then(text).alias("_text"),
-            ).with_columns(pl.col("_text").cast(pl.Float64, strict=False).alias(ours))
-            bad = given.filter(pl.col("_text").is_not_null() & (pl.col(ours).is_null() | pl.col(ours).is_infinite()))
-            if bad.height:
-                row = bad.row(0, named=True)
-                who = f"{row[ticker]} " if ticker else ""
-                raise InputError(
-                    f"{path}: {who}{row[date]}: column {theirs!r}: {row['_text']!r} is not a number; "
-                    "correct the cell, or leave it empty"
-                )
-            frame = given.drop("_text")
+            given = frame.select(text=pl.when(~text.str.to_lowercase().is_in(EMPTY_TEXTS)).then(text))["text"]
+            numbers = given.cast(pl.Float64, strict=False)
+            bad = given.is_not_null() & ~numbers.is_finite().fill_null(False)
+            if bad.any():
+                if ours not in quoted or not numbers.is_finite().any():
+                    row = frame.row(bad.arg_max(), named=True)
+                    who = f"{row[ticker]} " if ticker else ""
+                    raise InputError(
+                        f"{path}: {who}{row[date]}: column {theirs!r}: {row[ours].strip()!r} is not a number; "
+                        "correct the cell, or leave it empty"
+                    )
+                texts[ours] = given.set(~bad, None)
+            frame = frame.with_columns(numbers.alias(ours))
         elif not frame.schema[ours].is_numeric() and frame.schema[ours] != pl.Null:
             raise InputError(f"{path}: column {theirs!r} holds {frame.schema[ours]}, not numbers")
         frame = frame.with_columns(pl.col(ours).cast(pl.Float64).fill_nan(None))
+    if quoted:
+        frame = frame.with_columns(unreadable_text(texts))
     return frame
 
 

@@ -13,10 +13,10 @@ from polars.testing import assert_frame_equal
 from stockfc_assets import tables
 from stockfc_assets.errors import ConfigError, InputError
 from stockfc_assets.market.calendar import TradingCalendar
-from stockfc_assets.market.source import BARS_SCHEMA, FACTS_SCHEMA
+from stockfc_assets.market.source import BARS_SCHEMA, FACTS_SCHEMA, FetchResult
 from stockfc_assets.market.sources import files
 from stockfc_assets.market.sources.files import FilesSource
-from stockfc_assets.settings import FilesSettings, Membership, Stock, Universe
+from stockfc_assets.settings import FilesSettings, Membership, QualitySettings, Stock, Universe
 
 D = dt.date
 HEADER = "Date,Open,High,Low,Close,Volume\n"
@@ -43,7 +43,12 @@ def write(path: Path, text: str) -> Path:
 
 def open_source(calendar: TradingCalendar, prices: Path, basis: str = "as_traded", **options) -> FilesSource:
     settings = FilesSettings(prices=prices, basis=basis, ticker_suffix=".T", **options)
-    return FilesSource(settings, UNIVERSE, calendar)
+    return FilesSource(settings, UNIVERSE, calendar, QualitySettings())
+
+
+def named(result: FetchResult) -> list[tuple]:
+    """The findings without ticker and severity."""
+    return result.findings.select("session", "defect", "seen", "expected").rows()
 
 
 # --- good input -------------------------------------------------------------------------------------------------------
@@ -64,7 +69,7 @@ def test_a_folder_of_csv_and_parquet(calendar: TradingCalendar, tmp_path: Path) 
     ]
     assert result.bars.schema == BARS_SCHEMA
     assert result.failures == {"9999.T": f"no file named 9999.T or 9999 (.csv, .parquet) in the folder {tmp_path.name}"}
-    assert result.warnings == ()
+    assert named(result) == []
 
 
 def test_one_file_with_a_ticker_column_and_other_names(calendar: TradingCalendar, tmp_path: Path) -> None:
@@ -84,7 +89,7 @@ def test_one_file_with_a_ticker_column_and_other_names(calendar: TradingCalendar
         ("7203.T", D(2021, 9, 29), 2000.0, 2010.0, 1990.0, 2005.0, 500, 24.5, 5.0, "JPY"),
     ]
     assert result.failures == {"1.T": "no rows in all.csv"}
-    assert result.warnings == ()
+    assert named(result) == []
     assert source.describe() == {
         "prices": str(path), "basis": "as_traded", "tickers": 2,
         "first_session": "2021-09-28", "last_session": "2021-09-29",
@@ -116,20 +121,21 @@ def test_split_adjusted_files_become_as_traded(calendar: TradingCalendar, tmp_pa
         (2052.0, 2073.0, 34900, 30.0, 5.0),
         (2070.0, 2065.0, 20000, 0.0, 1.0),
     ]
-    assert result.warnings == (
-        "7203.T 2021-10-01: split 5:1 was already reported on 2021-09-29; not applied a second time",
-    )
+    assert named(result) == [
+        (D(2021, 9, 28), "ex_date", "120 going ex", "ex-date 2021-09-29"),
+        (D(2021, 10, 1), "duplicate_split", "5:1 again", "5:1 once, on 2021-09-29"),
+    ]
     for day in result.bars["session"]:
         single = open_source(calendar, folder, "split_adjusted", splits=splits, dividends=dividends)
         expected = result.bars.filter(pl.col("session") == day)
         assert_frame_equal(single.fetch_bars(["7203.T"], day, day).bars, expected, check_exact=True)
 
 
-def test_warnings_belong_to_the_range_asked_for(calendar: TradingCalendar, tmp_path: Path) -> None:
+def test_findings_belong_to_the_range_asked_for(calendar: TradingCalendar, tmp_path: Path) -> None:
     splits = write(tmp_path / "s.csv", "ticker,ex_date,ratio\n7203,2021-09-29,5\n7203,2021-10-01,5\n")
     source = open_source(calendar, adjusted_folder(tmp_path), "split_adjusted", splits=splits)
-    assert source.fetch_bars(["7203.T"], D(2021, 9, 1), D(2021, 9, 30)).warnings == ()
-    assert len(source.fetch_bars(["7203.T"], D(2021, 10, 1), D(2021, 10, 1)).warnings) == 1
+    assert named(source.fetch_bars(["7203.T"], D(2021, 9, 1), D(2021, 9, 30))) == []
+    assert len(named(source.fetch_bars(["7203.T"], D(2021, 10, 1), D(2021, 10, 1)))) == 1
 
 
 def test_a_split_after_the_last_price_is_not_applied_and_named(calendar: TradingCalendar, tmp_path: Path) -> None:
@@ -138,9 +144,8 @@ def test_a_split_after_the_last_price_is_not_applied_and_named(calendar: Trading
         ["7203.T"], *EVER
     )
     assert result.bars["close"][0] == 10050.0
-    assert result.warnings == (
-        "7203.T 2022-03-30: split of ratio 2 not applied: the prices end before it, on 2021-09-30",
-    )
+    late = (D(2022, 3, 30), "unseen_split", "2:1 listed, but the prices end on 2021-09-30", "prices up to its ex-date")
+    assert named(result) == [late]
 
 
 def test_facts_of_the_newest_publication_before_a_date(calendar: TradingCalendar, tmp_path: Path) -> None:
@@ -176,44 +181,77 @@ def test_the_cache_is_bounded_and_changes_nothing(
 # --- rows left out, and named -----------------------------------------------------------------------------------------
 
 
-def test_rows_without_a_session_are_counted_and_named(calendar: TradingCalendar, tmp_path: Path) -> None:
-    holidays = ["2017-07-17", "2017-07-22", "2017-07-23", "2017-08-11", "2017-09-18", "2017-11-03", "2017-11-23"]
-    rows = "".join(f"{day},10,10,10,10,0\n" for day in holidays)
-    write(tmp_path / "1.csv", HEADER + rows + "2017-07-18,10,11,10,11,100\n")
+def test_rows_without_a_session_are_named_once_with_the_session_that_follows(
+    calendar: TradingCalendar, tmp_path: Path
+) -> None:
+    rows = "".join(f"{day},10,10,10,10,0\n" for day in ("2017-07-15", "2017-07-16", "2017-07-17"))
+    write(tmp_path / "1.csv", HEADER + "2017-07-14,10,11,9,10,100\n" + rows + "2017-07-18,10,11,10,11,100\n")
     write(tmp_path / "2.csv", HEADER + "2017-07-17,10,10,10,10,0\n2017-07-18,10,11,10,11,100\n")
-    result = open_source(calendar, tmp_path).fetch_bars(["1.T", "2.T"], *EVER)
+    source = open_source(calendar, tmp_path)
+    result = source.fetch_bars(["1.T", "2.T"], D(2017, 7, 18), D(2017, 7, 18))
     assert result.bars["session"].to_list() == [D(2017, 7, 18)] * 2
-    assert result.warnings == (
-        "8 rows dropped because their date is no session: 2017-07-17 (Marine Day, 2 tickers), "
-        "2017-07-22 (Saturday, 1 ticker), 2017-07-23 (Sunday, 1 ticker), 2017-08-11 (Mountain Day, 1 ticker), "
-        "2017-09-18 (Respect for the Aged Day, 1 ticker) and 2 more dates",
-    )
+    assert result.findings.select("ticker", "session", "defect", "severity", "expected").rows() == [
+        ("1.T", D(2017, 7, 15), "phantom_row", "warning", "no row: Saturday"),
+        ("1.T", D(2017, 7, 16), "phantom_row", "warning", "no row: Sunday"),
+        ("1.T", D(2017, 7, 17), "phantom_row", "warning", "no row: Marine Day"),
+        ("2.T", D(2017, 7, 17), "phantom_row", "warning", "no row: Marine Day"),
+    ]
+    assert named(source.fetch_bars(["1.T", "2.T"], D(2017, 7, 14), D(2017, 7, 14))) == []
+    assert named(source.fetch_bars(["1.T", "2.T"], D(2017, 7, 19), D(2017, 7, 20))) == []
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("row", "defect", "seen"),
     [
-        ("0,0,0,0,0", "a price is missing or not above 0 (open 0.0, high 0.0"),
-        (
-            "10,11,9,-1,100",
-            "a price is missing or not above 0 (open 10.0, high 11.0, low 9.0, close -1.0, volume 100.0)",
-        ),
-        (",,,,0", "a price is missing or not above 0 (open None"),
-        ("10,NaN,9,10,100", "a price is missing or not above 0 (open 10.0, high None"),
-        ("10,11,10.5,10.5,100", "high and low do not enclose open and close"),
-        ("10,11,9,12,100", "high and low do not enclose open and close"),
-        ("10,11,9,10,", "the volume is missing or below 0"),
-        ("10,11,9,10,-5", "the volume is missing or below 0"),
-        ("10,10,10,10,0", "no trade, only the previous close repeated"),
+        ("0,0,0,0,0", "no_trade_row", "open 0, high 0, low 0, close 0, volume 0"),
+        (",,,,0", "no_trade_row", "open nothing, high nothing, low nothing, close nothing, volume 0"),
+        ("10,10,10,10,0", "no_trade_row", "open 10, high 10, low 10, close 10, volume 0"),
+        ("10,11,9,-1,100", "invalid_price", "open 10, high 11, low 9, close -1, volume 100"),
+        ("10,NaN,9,10,100", "invalid_price", "open 10, high nothing, low 9, close 10, volume 100"),
+        ("10,11,9,#VALUE!,100", "invalid_price", "close '#VALUE!'"),
+        ('"1,234",inf,9,10,100', "invalid_price", "open '1,234', high 'inf'"),
+        ("10,11,10.5,10.5,100", "ohlc_contradiction", "open 10, high 11, low 10.5, close 10.5, volume 100"),
+        ("10,11,9,12,100", "ohlc_contradiction", "open 10, high 11, low 9, close 12, volume 100"),
+        ("10,11,9,10,", "invalid_volume", "open 10, high 11, low 9, close 10, volume nothing"),
+        ("10,11,9,10,-5", "invalid_volume", "open 10, high 11, low 9, close 10, volume -5"),
+        ("10,11,9,10,n.a.", "invalid_volume", "volume 'n.a.'"),
     ],
 )
-def test_a_bad_row_is_left_out_and_named(calendar: TradingCalendar, tmp_path: Path, row: str, reason: str) -> None:
+def test_a_bad_row_is_left_out_and_named(
+    calendar: TradingCalendar, tmp_path: Path, row: str, defect: str, seen: str
+) -> None:
     write(tmp_path / "1.csv", HEADER + f"2026-02-04,10,10,10,10,100\n2026-02-05,{row}\n2026-02-06,10,11,9,10,100\n")
     result = open_source(calendar, tmp_path).fetch_bars(["1.T"], *EVER)
     assert result.bars["session"].to_list() == [D(2026, 2, 4), D(2026, 2, 6)]
-    assert len(result.warnings) == 1
-    assert result.warnings[0].startswith(f"1.T 2026-02-05: row left out: {reason}")
+    assert [row[:3] for row in named(result)] == [(D(2026, 2, 5), defect, seen)]
     tables.RawOhlcv.validate(result.bars)
+
+
+def test_two_rows_of_one_session(calendar: TradingCalendar, tmp_path: Path) -> None:
+    twice = "2026-02-05,1,1,1,1,1\n" * 2 + "2026-02-06,1,1,1,1,1\n2026-02-06,1,2,1,1,1\n"
+    write(tmp_path / "1.csv", HEADER + twice)
+    result = open_source(calendar, tmp_path).fetch_bars(["1.T"], *EVER)
+    assert result.bars["session"].to_list() == [D(2026, 2, 5)]
+    assert result.findings.select("session", "defect", "severity").rows() == [
+        (D(2026, 2, 5), "duplicate_row", "warning"),
+        (D(2026, 2, 6), "duplicate_row", "error"),
+    ]
+
+
+def test_a_dividend_on_a_row_left_out_is_not_lost(calendar: TradingCalendar, tmp_path: Path) -> None:
+    rows = "2026-01-27,10,11,9,10,100,\n2026-01-29,,,,,0,0.5\n2026-01-30,10,11,9,10,100,0\n"
+    write(tmp_path / "1.csv", HEADER.strip() + ",Dividends\n" + rows)
+    columns = {**DEFAULT_COLUMNS, "dividend": "Dividends"}
+    result = open_source(calendar, tmp_path, columns=columns).fetch_bars(["1.T"], *EVER)
+    assert result.bars.select("session", "dividend").rows() == [(D(2026, 1, 27), 0.0), (D(2026, 1, 30), 0.5)]
+
+
+def test_a_dividend_listed_twice_counts_once(calendar: TradingCalendar, tmp_path: Path) -> None:
+    write(tmp_path / "1.csv", HEADER + "".join(f"2020-12-{day},10,11,9,10,100\n" for day in (28, 29, 30)))
+    dividends = write(tmp_path.parent / "twice.csv", "ticker,ex_date,amount\n1,2020-12-29,0.1\n1,2020-12-30,0.1\n")
+    result = open_source(calendar, tmp_path, dividends=dividends).fetch_bars(["1.T"], *EVER)
+    assert result.bars["dividend"].to_list() == [0.0, 0.1, 0.0]
+    assert named(result) == [(D(2020, 12, 30), "duplicate_dividend", "0.1 again", "0.1 once, on 2020-12-29")]
 
 
 def test_an_index_without_volume_is_kept(calendar: TradingCalendar, tmp_path: Path) -> None:
@@ -226,20 +264,8 @@ def test_a_split_that_as_traded_prices_do_not_show_is_named(calendar: TradingCal
     splits = write(tmp_path.parent / "unseen.csv", "ticker,ex_date,ratio\n1,2026-02-06,5\n")
     result = open_source(calendar, tmp_path, splits=splits).fetch_bars(["1.T"], *EVER)
     assert result.bars["split_ratio"].to_list() == [1.0, 1.0]
-    assert result.warnings == (
-        "1.T 2026-02-06: split 5:1 was reported, but the price went from 10 to 10 (open) and 10 (close); not applied",
-    )
-
-
-@pytest.mark.parametrize("basis", ["as_traded", "split_adjusted"])
-def test_a_jump_without_a_split_is_named(calendar: TradingCalendar, tmp_path: Path, basis: str) -> None:
-    write(tmp_path / "1.csv", HEADER + "2026-02-05,10,11,9,10,100\n2026-02-06,2,2.2,1.9,2,100\n")
-    splits = write(tmp_path.parent / "none.csv", "ticker,ex_date,ratio\n")
-    result = open_source(calendar, tmp_path, basis, splits=splits).fetch_bars(["1.T"], *EVER)
-    assert result.bars["close"].to_list() == [10.0, 2.0]
-    assert result.warnings == (
-        "1.T 2026-02-06: the price went from 10 (2026-02-05) to 2 (open) and 2 (close), and no split explains it",
-    )
+    seen = "5:1 listed, but the price went from 10 to 10 (open) and 10 (close)"
+    assert named(result) == [(D(2026, 2, 6), "unseen_split", seen, "about 2, or no split")]
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------
@@ -274,17 +300,20 @@ def test_missing_folders_files_and_columns(calendar: TradingCalendar, tmp_path: 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("2026-02-06,1,1,1,#VALUE!,1", "2026-02-06: column 'Close': '#VALUE!' is not a number; correct the cell"),
-        ('2026-02-06,"1,234",1,1,1,1', "2026-02-06: column 'Open': '1,234' is not a number"),
-        ("2026-02-06,inf,1,1,1,1", "2026-02-06: column 'Open': 'inf' is not a number"),
         ("06.02.2026,1,1,1,1,1", "row 2: session: '06.02.2026' is not a date such as 2026-02-06"),
         (",1,1,1,1,1", "row 2: session: None is not a date"),
-        ("2026-02-05,1,1,1,1,1", "7203.T: two rows for 2026-02-05; keep one"),
     ],
 )
 def test_cells_that_cannot_be_read(calendar: TradingCalendar, tmp_path: Path, row: str, message: str) -> None:
     path = write(tmp_path / "7203.csv", HEADER + f"2026-02-05,1,1,1,1,1\n{row}\n")
     assert refused(calendar, tmp_path).startswith(f"{path}: {message}")
+
+
+def test_a_column_without_any_number_is_refused(calendar: TradingCalendar, tmp_path: Path) -> None:
+    path = write(tmp_path / "7203.csv", HEADER + '2026-02-05,1,1,1,,1\n2026-02-06,1,1,1,"1,234",1\n')
+    assert refused(calendar, tmp_path) == (
+        f"{path}: 2026-02-06: column 'Close': '1,234' is not a number; correct the cell, or leave it empty"
+    )
 
 
 def test_split_adjusted_prices_need_splits(calendar: TradingCalendar, tmp_path: Path) -> None:
@@ -361,10 +390,10 @@ def test_ten_years_of_core30(calendar: TradingCalendar, shared_data: Path) -> No
     names = sorted(path.stem for path in folder.glob("*.csv"))
     result = source.fetch_bars(names, D(2016, 2, 4), D(2026, 2, 6))
     assert result.failures == {}
-    assert result.warnings == (
-        "6594.T 2020-04-01: split 2:1 was already reported on 2020-03-30; not applied a second time",
-        "7203.T 2021-10-01: split 5:1 was already reported on 2021-09-29; not applied a second time",
-    )
+    assert result.findings.select("ticker", "session", "defect", "expected").rows() == [
+        ("6594.T", D(2020, 4, 1), "duplicate_split", "2:1 once, on 2020-03-30"),
+        ("7203.T", D(2021, 10, 1), "duplicate_split", "5:1 once, on 2021-09-29"),
+    ]
     bars = result.bars
     tables.RawOhlcv.validate(bars)
     assert bars.height == 106_920
