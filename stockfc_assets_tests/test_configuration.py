@@ -37,8 +37,8 @@ def test_the_bundled_universe_is_core30_of_2025_10_31(config):
     members_before = universe.members(dt.date(2025, 10, 30))
     assert set(universe.tickers) - set(members_before) == {"6857.T", "8729.T"}
     japan_tobacco = universe.stocks[0]
-    assert japan_tobacco.is_member(dt.date(2020, 1, 31))
-    assert not japan_tobacco.is_member(dt.date(2020, 2, 1))
+    assert japan_tobacco.is_member(dt.date(2021, 12, 29))  # the list of 2021-12-30 is the first without it
+    assert not japan_tobacco.is_member(dt.date(2021, 12, 30))
     assert japan_tobacco.is_member(dt.date(2025, 1, 31))
 
 
@@ -63,6 +63,35 @@ def test_environment_variables_choose_environment_data_and_source(config, tmp_pa
     assert files.environment.sources.files.prices == tmp_path
     assert files.benchmark == "equal_weighted"
     assert load(config, **prices, STOCKFC_SOURCE="simulated").source == "simulated"
+
+
+def test_a_local_server_may_answer_in_yahoos_place(config):
+    assert load(config, STOCKFC_SOURCE="yahoo").environment.sources.yahoo.endpoint is None
+    chosen = {"STOCKFC_SOURCE": "yahoo", "STOCKFC_YAHOO_ENDPOINT": "http://127.0.0.1:8917/"}
+    settings = load(config, **chosen)
+    assert (settings.source, settings.environment.sources.yahoo.endpoint) == ("yahoo", "http://127.0.0.1:8917")
+    edit(
+        config / "environments/local.yaml",
+        lambda c: c.update(sources={"yahoo": {"requests_per_minute": 30, "endpoint": "http://localhost:1"}}),
+    )
+    yahoo = load(config, **chosen).environment.sources.yahoo
+    assert (yahoo.requests_per_minute, yahoo.endpoint) == (30, "http://127.0.0.1:8917")
+    assert load(config).environment.sources.yahoo.endpoint == "http://localhost:1"
+
+
+@pytest.mark.parametrize("address", ["https://query1.finance.yahoo.com", "http://10.0.0.1:80", "127.0.0.1:80"])
+def test_an_endpoint_beyond_this_machine_is_refused(config, address):
+    with pytest.raises(ConfigError, match=r"STOCKFC_YAHOO_ENDPOINT=.*not the address of a server on this machine"):
+        load(config, STOCKFC_YAHOO_ENDPOINT=address)
+    edit(config / "environments/local.yaml", lambda c: c.update(sources={"yahoo": {"endpoint": address}}))
+    with pytest.raises(ConfigError, match=r"local\.yaml: sources\.yahoo\.endpoint: "):
+        load(config)
+
+
+def test_a_source_section_that_is_no_mapping_is_still_named(config):
+    edit(config / "environments/local.yaml", lambda c: c.update(sources=["yahoo"]))
+    with pytest.raises(ConfigError, match=r"local\.yaml: sources: "):
+        load(config, STOCKFC_YAHOO_ENDPOINT="http://127.0.0.1:1")
 
 
 BAD = [

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
+
 from stockfc_assets.errors import ConfigError
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.market.source import MarketDataSource
 from stockfc_assets.settings import Settings
 
 
-def build_source(settings: Settings) -> MarketDataSource:
-    """The source that ``settings`` names; only the chosen one is imported. Raises ConfigError."""
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def build_source(settings: Settings, *, now: Callable[[], dt.datetime] = utc_now) -> MarketDataSource:
+    """The source that ``settings`` names; only the chosen one is imported. Raises ConfigError.
+
+    ``now`` tells an aware time; only live sources look at it.
+    """
     calendar = trading_calendar(settings.universe.exchange)
     if settings.source == "simulated":
         from stockfc_assets.market.sources.simulated import SimulatedSource
@@ -21,11 +31,14 @@ def build_source(settings: Settings) -> MarketDataSource:
 
         if settings.environment.sources.files is None:
             raise ConfigError("source is 'files', but sources.files is missing from the environment file; add it")
-        return FilesSource(settings.environment.sources.files, settings.universe, calendar)
-    raise ConfigError(
-        f"source {settings.source!r} arrives with a later release; set STOCKFC_SOURCE, or `source` in "
-        f"config/environments/{settings.env}.yaml, to one that exists: simulated, files"
-    )
+        return FilesSource(settings.environment.sources.files, settings.universe, calendar, settings.quality)
+    try:
+        from stockfc_assets.market.sources.yahoo import YahooSource
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"source is 'yahoo', but the package {error.name} is not installed; pip install 'stockfc[yahoo]'"
+        ) from None
+    return YahooSource(settings.environment.sources.yahoo, settings.universe, calendar, settings.quality, now=now)
 
 
 def effective_settings(settings: Settings) -> Settings:

@@ -31,8 +31,17 @@ def test_files_is_built_from_its_settings(tmp_path: Path) -> None:
         build_source(settings_for("files"))
 
 
-def test_yahoo_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"'yahoo' arrives with a later release.*STOCKFC_SOURCE.*simulated, files"):
+def test_yahoo_is_built_without_a_request() -> None:
+    source = build_source(settings_for("yahoo"))
+    assert (source.name, source.is_remote, source.is_simulated) == ("yahoo", True, False)
+    assert source.describe()["endpoint"] is None
+
+
+def test_a_missing_yfinance_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.startswith("stockfc_assets.market.sources.yahoo")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "yfinance", None)
+    with pytest.raises(ConfigError, match=r"yfinance is not installed; pip install 'stockfc\[yahoo\]'"):
         build_source(settings_for("yahoo"))
 
 
