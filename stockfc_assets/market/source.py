@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from stockfc_assets.market.findings import findings_frame
+
 BARS_SCHEMA = pl.Schema(
     {
         "ticker": pl.String,
@@ -50,14 +52,19 @@ FACTS_SCHEMA = pl.Schema(
 class FetchResult:
     """Prices as traded: rows of tables.RawOhlcv, sorted by session, then ticker.
 
-    ``failures`` names the tickers that the source could not answer for, with its reason; a stock that was not listed
-    yet, or did not trade, is no failure. ``warnings`` name what the source saw and would not repair: each says ticker,
-    session, what was seen.
+    ``failures`` names the tickers that the source could not answer for, with its own reason; a stock that was not
+    listed yet, or did not trade, is no failure. ``findings`` (findings.FINDINGS_SCHEMA) name what the source saw and
+    would not repair, of rows within the range asked for. ``earlier`` holds rows from before the range that came with the
+    answer, as traded, to be compared with what is stored; a source need not hand over any. ``late`` names tickers whose
+    rows end shortly before now, and the first session without one: a live service may still deliver it, so it does not
+    count as a session without a trade.
     """
 
     bars: pl.DataFrame
     failures: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    findings: pl.DataFrame = field(default_factory=findings_frame)
+    earlier: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=BARS_SCHEMA))
+    late: dict[str, dt.date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,16 @@ class FactsResult:
     """Company facts (`FACTS_SCHEMA`), sorted by ticker, at most one row per ticker: the newest one known.
 
     Values per share, and the number of shares, stand on the share basis of ``published``. A ticker without known facts
-    has no row and is no failure.
+    has no row and is no failure. ``as_of`` is the first date on which all of it was known: the date asked for, or a
+    later one when the service could only be asked later. ``notes`` say what the source would not do, such as write
+    today's facts into a past month.
     """
 
     facts: pl.DataFrame
+    as_of: dt.date
     failures: dict[str, str] = field(default_factory=dict)
+    findings: pl.DataFrame = field(default_factory=findings_frame)
+    notes: tuple[str, ...] = ()
 
 
 class MarketDataSource(Protocol):
@@ -80,13 +92,15 @@ class MarketDataSource(Protocol):
     label: str
     """What to call it before a person, beside every number that came from it."""
     is_simulated: bool
+    is_remote: bool
+    """Whether a question costs a service something: then only what is missing is asked for."""
 
     def fetch_bars(self, tickers: Sequence[str], start: dt.date, end: dt.date) -> FetchResult:
         """As-traded bars of the sessions from ``start`` to ``end``, both inclusive."""
         ...
 
     def fetch_facts(self, tickers: Sequence[str], as_of: dt.date) -> FactsResult:
-        """The newest facts of each ticker that were published on a date before ``as_of``."""
+        """The newest facts of each ticker that were known before ``as_of``, the first day of a month."""
         ...
 
     def describe(self) -> dict[str, Any]:

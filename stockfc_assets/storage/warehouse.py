@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -18,6 +18,8 @@ from stockfc_assets.errors import ConfigError, DataError
 from stockfc_assets.storage.store import Store
 
 SOURCE_MARKER = "source.json"
+RECORD_KEY = "stockfc"
+"""Under this key of a Parquet file's own metadata stands the table's record, as JSON."""
 
 
 class Warehouse:
@@ -26,10 +28,17 @@ class Warehouse:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def write_table(self, asset: str, partition: str, frame: pl.DataFrame) -> str:
-        """Replaces one partition in one step; returns its data version."""
+    def write_table(
+        self, asset: str, partition: str, frame: pl.DataFrame, *, record: Mapping[str, Any] | None = None
+    ) -> str:
+        """Replaces one partition in one step; returns its data version.
+
+        ``record`` (JSON values) is what must be known of the partition beside its rows; it is part of the same file, so
+        that neither is ever there without the other. `read_records` reads it back.
+        """
         buffer = io.BytesIO()
-        frame.write_parquet(buffer, compression="zstd")
+        metadata = {RECORD_KEY: json.dumps(record, sort_keys=True, ensure_ascii=False)} if record else None
+        frame.write_parquet(buffer, compression="zstd", metadata=metadata)
         return self.write_file(table_key(asset, partition), buffer.getvalue())
 
     def write_file(self, key: str, data: bytes) -> str:
@@ -69,12 +78,13 @@ class Warehouse:
         partitions: Iterable[str],
         *,
         tickers: Collection[str] | None = None,
+        columns: Sequence[str] | None = None,
         partition_column: str | None = None,
     ) -> pl.DataFrame | None:
         """Those of ``partitions`` that are stored, one below the other; None when there is none.
 
-        With ``tickers``, only their rows are held in memory. With ``partition_column``, a last column of that name says
-        which partition holds the row. Raises DataError naming every corrupt partition.
+        With ``tickers`` or ``columns``, only their rows and columns are held in memory. With ``partition_column``, a last
+        column of that name says which partition holds the row. Raises DataError naming every corrupt partition.
         """
         stored = set(self.partitions(asset))
         wanted = [partition for partition in partitions if partition in stored]
@@ -83,13 +93,31 @@ class Warehouse:
         paths = [self.store.local_path(table_key(asset, partition)) for partition in wanted]
         try:
             rows = pl.scan_parquet(paths, include_file_paths=partition_column)
-            frame = (rows if tickers is None else rows.filter(pl.col("ticker").is_in(list(tickers)))).collect()
+            if tickers is not None:
+                rows = rows.filter(pl.col("ticker").is_in(list(tickers)))
+            if columns is not None:
+                rows = rows.select(*columns, *([partition_column] if partition_column else []))
+            frame = rows.collect()
         except (pl.exceptions.PolarsError, OSError):
             problems = self.corrupt_partitions(asset, wanted)
             raise DataError("\n".join(problems.values()) or f"{asset}: cannot be read") from None
         if partition_column is None:
             return frame
         return frame.with_columns(pl.col(partition_column).str.extract(r"([^/\\]+)\.parquet$"))
+
+    def read_records(self, asset: str, partitions: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The record of each stored one of ``partitions`` (empty where none was written); corrupt ones are left out."""
+        stored = set(self.partitions(asset))
+        records = {}
+        for partition in partitions:
+            if partition not in stored:
+                continue
+            try:
+                metadata = pl.read_parquet_metadata(self.store.local_path(table_key(asset, partition)))
+                records[partition] = json.loads(metadata.get(RECORD_KEY, "{}"))
+            except (pl.exceptions.PolarsError, OSError, ValueError):
+                continue
+        return records
 
     def corrupt_partitions(self, asset: str, partitions: Iterable[str]) -> dict[str, str]:
         """Partition -> reason, for those stored files that cannot be read as a table."""

@@ -6,7 +6,6 @@ import re
 import polars as pl
 import pytest
 
-from stockfc_assets.market.ingest import keep_rows_of_failed_tickers
 from stockfc_assets.market.laws import coverage, price_problems
 from stockfc_assets.market.source import BARS_SCHEMA
 
@@ -53,9 +52,3 @@ def test_coverage_expects_members_that_traded_lately():
     assert (share, missing) == (pytest.approx(2 / 3), ["B"])
     assert coverage(bars("A"), recent.clear(), {"A"}) == (1.0, [])
     assert coverage(bars("A"), recent.clear(), {"A", "B"}, failed=["B", "X"]) == (0.5, ["B"])
-
-
-def test_rows_of_failed_tickers_are_kept_and_others_replaced():
-    earlier, fetched = bars("A", "B", "C", close=9.5), bars("A", "D", close=10.5)
-    merged = keep_rows_of_failed_tickers(earlier, fetched, {"B", "A"})
-    assert merged.select("ticker", "close").rows() == [("A", 10.5), ("B", 9.5), ("D", 10.5)]
