@@ -20,7 +20,7 @@ def store_market(platform: Platform, session: dt.date) -> None:
     for begin in range(0, len(targets), BLOCK):
         block = targets[begin : begin + BLOCK]
         raw = platform.source.fetch_bars(
-            platform.fetched_tickers(), calendar.before(block[0], LOOKBACK_SESSIONS), block[-1]
+            platform.known_tickers(), calendar.before(block[0], LOOKBACK_SESSIONS), block[-1]
         ).bars
         features = weekly_features(raw, block, calendar.sessions, settings.universe, benchmark=settings.benchmark)
         for asset, frame in (("raw_ohlcv", raw), ("weekly_features", features)):

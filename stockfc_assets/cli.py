@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,22 @@ def report(session: dt.date | None) -> None:
 
 
 @cli.command()
+@click.option("--from", "start", type=_Date(), help="First session (default: the newest recorded one).")
+@click.option("--to", "end", type=_Date(), help="Last session (default: the newest finished one).")
+@click.option("--json", "as_json", is_flag=True, help="Print the published records as they are.")
+def quality(start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
+    """Show what is wrong with stored prices: ticker, session, what was seen, what was expected.
+
+    docs/data-quality.md says what each defect means and what to do about it.
+    """
+    if end and not start:
+        raise click.UsageError("--to needs --from")
+    with _workbench() as bench:
+        documents = bench.quality(start, end)
+        click.echo(json.dumps(documents, indent=1, ensure_ascii=False) if as_json else terminal.quality_text(documents))
+
+
+@cli.command()
 def doctor() -> None:
     """Check configuration, storage, price source, calendar and model."""
     with _workbench() as bench:
@@ -165,6 +182,55 @@ def demo() -> None:
         click.echo()
         bench.show(document, top=5)
         click.echo(f"\nLook at every step of it, re-run and back-fill: {terminal.UI_COMMAND}")
+
+
+@cli.group()
+def universe() -> None:
+    """Show the stocks to forecast, or make a universe file from a list of the exchange."""
+
+
+@universe.command("show")
+@click.option("--date", type=_Date(), help="Members on this date (default: today).")
+def show_universe(date: dt.date | None) -> None:
+    """Show the universe in use: exchange, note, and how many stocks of each sector belong."""
+    from stockfc_assets.configuration import load_settings
+    from stockfc_assets.market.sources import effective_settings
+
+    chosen = effective_settings(load_settings()).universe
+    date = date or dt.datetime.now().astimezone().date()
+    click.echo(terminal.universe_text(chosen.model_dump(), members=chosen.members(date), date=date))
+
+
+@universe.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the universe (default: the file's name).")
+@click.option("--since", type=_Date(), help="Take the listed issues as members since this date: an assumption.")
+@click.option("--output", type=click.Path(path_type=Path), help="File to write (default: config/universes/NAME.yaml).")
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def import_universe(file: Path, name: str | None, since: dt.date | None, output: Path | None, force: bool) -> None:
+    """Make a universe file of FILE: the exchange's list of issues, or dated lists of an index's members (CSV, UTF-8).
+
+    Of the exchange's list only domestic common stocks are kept; what is left out, and why, is shown. docs/universes.md
+    says where the lists come from and what their dates mean.
+    """
+    from stockfc_assets.configuration import config_folder, load_sector_names
+    from stockfc_assets.market import universe_import
+
+    config = config_folder(os.environ)
+    name = universe_import.universe_name(name or (output or file).stem)
+    target = output or config / "universes" / f"{name}.yaml"
+    if target.exists() and not force:
+        raise InputError(f"{target}: is there already; choose another --name, or replace it with --force")
+    imported = universe_import.import_universe(file, name=name, sector_names=load_sector_names(config), since=since)
+    origin = f"Made by `stockfc universe import {file.name}{f' --since {since}' if since else ''}`."
+    _write_text(target, universe_import.universe_yaml(imported.universe, origin))
+    click.echo(terminal.import_text(asdict(imported)))
+    click.echo(f"\nWritten: {target} ({len(imported.universe.stocks):,} stocks)")
+    if target.resolve().parent != config / "universes":
+        click.echo(f"Copy it to {config / 'universes'}, where universes are looked for.")
+    click.echo(
+        f"Use it: set `universe: {target.stem}` in config/environments/{os.environ.get('STOCKFC_ENV', 'local')}.yaml"
+    )
 
 
 @cli.command()
@@ -194,6 +260,16 @@ def _require_free_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise InputError(f"--port {port}: something listens there already; choose another port") from None
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Writes beside ``path`` and renames, so that no half file is ever read."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _workbench() -> Any:

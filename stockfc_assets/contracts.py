@@ -24,7 +24,8 @@ Laws that hold for every table:
 - Nothing in a partition depends on anything that was not known at the partition's own time.
 
 Tables are Zstandard Parquet, one file per partition, at `<root>/<asset>/<partition>.parquet`. A partition's data version
-is the first 16 hex digits of its file's SHA-256.
+is the first 16 hex digits of its file's SHA-256. What must be known of a fetch beside its rows (stocks that did not trade,
+stocks that failed and why, what was refused) is JSON under the key `stockfc` in the Parquet file's own metadata.
 """
 
 FILES = """
@@ -38,6 +39,7 @@ FILES = """
 | `champion_model/{month}.json` | which model serves from that month on, and why |
 | `predictions/{session}.json`, `latest.json` | the published forecasts (below) |
 | `forecast_report/{session}.html` | one self-contained page |
+| `quality/{session}.json`, `{month}.json` | defects of a session's prices, a month's facts ([guide](data-quality.md)) |
 | `source.json` | which price source this root belongs to: prices of two sources are never mixed |
 
 ## The predictions file

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 UI_COMMAND = "make ui   (or: stockfc ui), then open http://127.0.0.1:3000"
@@ -21,7 +23,7 @@ def forecast_text(document: Mapping[str, Any], *, top: int | None = None) -> str
         lines += [f"The {top} highest 12-month forecasts", _columns(), *(_row(*item) for item in numbered[:top]), ""]
         lines += [f"The {top} lowest 12-month forecasts", _columns(), *(_row(*item) for item in numbered[-top:])]
     if document["skipped"]:
-        lines += ["", "Skipped", *(f"  {entry['ticker']:<8} {entry['reason']}" for entry in document["skipped"])]
+        lines += ["", "Skipped", *(f"  {entry['ticker']:<9} {entry['reason']}" for entry in document["skipped"])]
     return "\n".join([*lines, "", *_track_record(document)])
 
 
@@ -49,6 +51,50 @@ def status_text(state: Mapping[str, Any]) -> str:
     return "\n".join(lines if state["runs"] else [*lines, "  none"])
 
 
+def quality_text(documents: Sequence[Mapping[str, Any]]) -> str:
+    """What `stockfc quality` prints: counts by defect, then every finding."""
+    span = " to ".join(dict.fromkeys((documents[0]["partition"], documents[-1]["partition"])))
+    errors, warnings = (sum(document[key] for document in documents) for key in ("errors", "warnings"))
+    counts: Counter[str] = Counter()
+    for document in documents:
+        counts.update(document["counts"])
+    lines = [f"Data quality of {span}: {errors} errors, {warnings} warnings in {len(documents)} sessions"]
+    lines += [f"  {name:<20} {count:>6}" for name, count in counts.most_common()]
+    rows = [row for document in documents for row in document["findings"]]
+    if rows:
+        lines += ["", f"{'ticker':<9} {'session':<11} {'severity':<9} {'defect':<20} seen; expected"]
+    lines += [
+        f"{row['ticker']:<9} {row['session']:<11} {row['severity']:<9} {row['defect']:<20} {row['seen']}; {row['expected']}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def universe_text(universe: Mapping[str, Any], *, members: Collection[str], date: dt.date) -> str:
+    """What `stockfc universe show` prints: the universe's head, and stocks by sector."""
+    stocks = universe["stocks"]
+    lines = [
+        f"{universe['name']}: {universe['exchange']}, benchmark {universe['benchmark']}",
+        f"{len(members):,} members on {date}, {len(stocks):,} stocks at any time",
+        *([universe["note"]] if universe["note"] else []),
+        "",
+        f"{'members':>8} {'stocks':>8}  sector",
+    ]
+    total = Counter(stock["sector"] for stock in stocks)
+    current = Counter(stock["sector"] for stock in stocks if stock["ticker"] in set(members))
+    return "\n".join([*lines, *(f"{current[sector]:>8,} {total[sector]:>8,}  {sector}" for sector in sorted(total))])
+
+
+def import_text(imported: Mapping[str, Any]) -> str:
+    """What `stockfc universe import` prints: what was kept and left out, why, and how many."""
+    lines = [imported["source"]]
+    for group in imported["groups"]:
+        verdict = "kept" if group["kept"] else "left out"
+        more = ", ..." if group["issues"] > len(group["examples"]) else ""
+        lines.append(f"  {verdict:<9}{group['issues']:>6,}  {group['reason']}: {', '.join(group['examples'])}{more}")
+    return "\n".join([*lines, *(f"note: {remark}" for remark in imported["remarks"])])
+
+
 def doctor_text(findings: Sequence[Mapping[str, Any]]) -> str:
     """What `stockfc doctor` prints: one line per check, and whether all are well."""
     lines = [
@@ -72,16 +118,20 @@ def _heading(document: Mapping[str, Any]) -> list[str]:
 
 def _columns() -> str:
     months = "".join(f"{f'{month} m':>9}" for month in SHOWN_MONTHS)
-    return f"{'':>3}  {'ticker':<8} {'name':<{NAME_WIDTH}} {'price':>11}{months}   80 % interval, 12 months"
+    return f"{'':>3}  {'ticker':<9} {'name':<{NAME_WIDTH}} {'price':>11}{months}   80 % interval, 12 months"
 
 
 def _row(rank: int, stock: Mapping[str, Any]) -> str:
     returns = {month["month"]: month["return"] for month in stock["predictions"]}
     shown = "".join(f"{returns[month]:>+9.1%}" for month in SHOWN_MONTHS)
     last = stock["predictions"][-1]
-    interval = "" if last["lower"] is None else f"   {last['lower']:,.1f} to {last['upper']:,.1f}"
+    interval = "" if last["lower"] is None else f"   {_price(last['lower'])} to {_price(last['upper'])}"
     name = stock.get("name", "")[:NAME_WIDTH]
-    return f"{rank:>3}  {stock['ticker']:<8} {name:<{NAME_WIDTH}} {stock['current_price']:>11,.1f}{shown}{interval}"
+    return f"{rank:>3}  {stock['ticker']:<9} {name:<{NAME_WIDTH}} {_price(stock['current_price']):>11}{shown}{interval}"
+
+
+def _price(value: float) -> str:
+    return f"{value:,.1f}" if value >= 1000 else f"{value:,.2f}"
 
 
 def _track_record(document: Mapping[str, Any]) -> list[str]:

@@ -7,8 +7,6 @@ Concept: https://docs.dagster.io/guides/build/projects
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 
@@ -18,20 +16,23 @@ from stockfc_assets.defs.jobs import build_jobs
 from stockfc_assets.defs.partitions import build_grids
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.defs.schedules import build_schedules
+from stockfc_assets.defs.sensors import build_sensors
 from stockfc_assets.settings import Settings
 
 
-def build_definitions(settings: Settings, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Fresh Definitions for these settings. ``resource_overrides`` replaces the ``platform`` resource in tests."""
+def build_definitions(settings: Settings, *, platform: Platform | None = None) -> dg.Definitions:
+    """Fresh Definitions for these settings. ``platform`` replaces the one resource, with a clock or a source of one's own."""
     enable_batching()
-    platform = Platform(settings)
+    platform = platform or Platform(settings)
     grids = build_grids(platform.calendar, settings.environment.history_start)
+    jobs = build_jobs(grids)
     return dg.Definitions(
         assets=assets.build_assets(grids, settings.model.training.history_months),
         asset_checks=checks.build_checks(),
-        jobs=build_jobs(grids),
+        jobs=jobs,
+        sensors=build_sensors(platform, jobs),
         schedules=build_schedules(platform.calendar, settings.environment.schedules),
-        resources={"platform": platform, **(resource_overrides or {})},
+        resources={"platform": platform},
         executor=dg.in_process_executor,
         loggers={"console": terminal_logger},
     )

@@ -7,18 +7,21 @@ Concept: https://docs.dagster.io/guides/build/projects (validating definitions)
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from stockfc_assets.defs.resources import Platform
-from stockfc_assets.errors import StockfcError
+from stockfc_assets.errors import DataError, StockfcError
 from stockfc_assets.forecasts.models import champion_for, model_files
+from stockfc_assets.market.quality.session import QUALITY
 
 CALENDAR_MARGIN = dt.timedelta(days=60)
 PROBE = ".doctor"
 READ_BACK_SESSIONS = 20
+REMEDY = "materialise price_quality again"
 
 
 def diagnose(platform: Platform, definitions: dg.Definitions, now: dt.datetime) -> list[dict[str, Any]]:
@@ -28,7 +31,8 @@ def diagnose(platform: Platform, definitions: dg.Definitions, now: dt.datetime) 
         "definitions": lambda: _definitions(definitions),
         "storage": lambda: _storage(platform),
         "stored data": lambda: _stored_data(platform),
-        "source": lambda: _source(platform),
+        "data quality": lambda: _quality(platform),
+        "source": lambda: _source(platform, now),
         "calendar": lambda: _calendar(platform, now),
         "model": lambda: _model(platform, now),
     }
@@ -75,10 +79,39 @@ def _stored_data(platform: Platform) -> str:
     return f"the newest {count} partitions read back"
 
 
-def _source(platform: Platform) -> str:
+def _quality(platform: Platform) -> str:
+    """What the newest sessions' records hold; findings are no failure of the set-up, so this is never one."""
+    days = [key for key in platform.warehouse.partitions(QUALITY, ".json") if len(key) == len("2026-02-06")]
+    newest = days[-READ_BACK_SESSIONS:]
+    if not newest:
+        return "no record yet: run `stockfc backfill`"
+    documents = [platform.warehouse.read_json(f"{QUALITY}/{key}.json", remedy=REMEDY) for key in newest]
+    return (
+        f"{newest[-1]}: {_counted(documents[-1:])}; the newest {len(newest)} sessions: {_counted(documents)}"
+        " (`stockfc quality` lists them)"
+    )
+
+
+def _counted(documents: list[dict[str, Any]]) -> str:
+    errors, warnings = (sum(document[key] for document in documents) for key in ("errors", "warnings"))
+    defects: Counter[str] = Counter()
+    for document in documents:
+        defects.update(document["counts"])
+    named = ", ".join(f"{name} {count}" for name, count in defects.most_common())
+    return f"{errors} errors, {warnings} warnings" + (f" ({named})" if named else "")
+
+
+def _source(platform: Platform, now: dt.datetime) -> str:
+    """Describes the source and asks it one real question: the newest session of one ticker."""
     platform.claim_data_root()
     described = ", ".join(f"{key} {value}" for key, value in platform.source.describe().items())
-    return f"{platform.source.label}: {described}"
+    ticker, session = platform.settings.universe.tickers[0], platform.newest_session(now)
+    answer = platform.source.fetch_bars([ticker], session, session)
+    if answer.failures:
+        raise DataError(f"{platform.source.label}: {ticker} {session}: {answer.failures[ticker]}; {described}")
+    closes = answer.bars["close"].to_list()
+    told = f"{ticker} {session} closed at {closes[0]:g}" if closes else f"{ticker} has no row on {session}"
+    return f"{platform.source.label}: {told}; {described}"
 
 
 def _calendar(platform: Platform, now: dt.datetime) -> str:

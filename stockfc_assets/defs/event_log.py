@@ -10,6 +10,7 @@ they take seconds. Dagster's Postgres storage batches by itself.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any, Self
@@ -46,17 +47,22 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Stores materialisation events of one asset and run together; anything else one by one, as the parent does."""
-        asset_keys = {event.dagster_event.asset_key for event in events if event.dagster_event}
-        kinds = {event.dagster_event_type for event in events}
-        run_ids = {event.run_id for event in events}
-        if len(asset_keys) != 1 or len(kinds) != 1 or len(run_ids) != 1 or not kinds <= BATCHED_TYPES:
-            for event in events:
-                self.store_event(event)
-            return
+        """Stores neighbouring materialisation events of one asset together; others one by one, as the parent does.
+
+        A batch of planned events goes through the assets of a run one after the other.
+        """
+        for (kind, *_), group in itertools.groupby(events, _belongs_to):
+            together = list(group)
+            if kind in BATCHED_TYPES and len(together) > 1:
+                self._store_together(together)
+            else:
+                for event in together:
+                    self.store_event(event)
+
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
         insert = SqlEventLogStorageTable.insert()
-        with self.run_connection(run_ids.pop()) as connection:
+        with self.run_connection(events[0].run_id) as connection:
             connection.execute(insert, rows)
         with self.index_transaction() as connection:
             returning = insert.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
@@ -77,6 +83,11 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         )
         dagster_event = event.get_dagster_event()._replace(event_specific_data=whole_run)
         super()._store_asset_check_evaluation_planned(event._replace(dagster_event=dagster_event), event_id)
+
+
+def _belongs_to(event: EventLogEntry) -> tuple[Any, str, Any]:
+    """Kind, run and asset of an event."""
+    return event.dagster_event_type, event.run_id, event.dagster_event.asset_key if event.dagster_event else None
 
 
 def log_materializations(context: OpExecutionContext, materializations: Sequence[AssetMaterialization]) -> None:

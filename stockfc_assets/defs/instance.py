@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -73,12 +74,19 @@ def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:
 
 
 def run_job(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, partitions: Sequence[str]
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    partitions: Sequence[str],
+    config: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
-    """Runs a job in this process over one partition or a contiguous range (first to last of ``partitions``)."""
+    """Runs a job in this process over one partition or a contiguous range (first to last of ``partitions``).
+
+    ``config`` is run configuration beside the terminal's logger.
+    """
     began = time.monotonic()
     definition = definitions.resolve_job_def(job)
-    common = {"instance": instance, "run_config": TERMINAL_LOG, "raise_on_error": False}
+    common = {"instance": instance, "run_config": {**TERMINAL_LOG, **(config or {})}, "raise_on_error": False}
     if len(partitions) == 1:
         result = definition.execute_in_process(partition_key=partitions[0], **common)
     else:

@@ -16,14 +16,14 @@ MONTHLY_MODEL = "monthly_model"
 
 def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
     """history and daily_forecast on the sessions grid, monthly_model on the months grid."""
-    prices = ["raw_ohlcv", "weekly_features"]
+    prices = ["raw_ohlcv", "price_quality", "weekly_features"]
     return [
         dg.define_asset_job(
             HISTORY,
-            prices,
+            ["universe", *prices],
             partitions_def=grids.sessions,
             executor_def=dg.in_process_executor,
-            description="Prices and weekly features of past sessions, a range in one run.",
+            description="Prices, their quality and weekly features of past sessions, a range in one run.",
         ),
         dg.define_asset_job(
             DAILY_FORECAST,
@@ -34,7 +34,7 @@ def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             MONTHLY_MODEL,
-            ["universe_enrichment", "training_panel", "trained_model", "onnx_model", "champion_model"],
+            ["universe_enrichment", "fact_quality", "training_panel", "trained_model", "onnx_model", "champion_model"],
             partitions_def=grids.months,
             executor_def=dg.in_process_executor,
             description="Company facts, training panel, model, ONNX file and the gate's decision for a month.",

@@ -10,7 +10,7 @@ partition (they are content hashes), so a second event per partition follows, in
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from stockfc_assets.defs.event_log import log_materializations
 
 Metadata = Mapping[str, Any]
 OWNERS = ["team:stockfc"]
+SHOWN_FINDINGS = 50
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,14 @@ def declared(
     if table is not None:
         options["metadata"] = _column_schema(table)
     return options
+
+
+def findings_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Findings (findings.FINDINGS_SCHEMA, as JSON values) as a table to show: the first `SHOWN_FINDINGS`."""
+    columns = ("ticker", "session", "defect", "severity", "seen", "expected")
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: row[name] for name in columns}) for row in rows[:SHOWN_FINDINGS]]
+    )
 
 
 def _column_schema(table: type[dy.Schema]) -> dict[str, Any]:

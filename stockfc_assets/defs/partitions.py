@@ -19,6 +19,7 @@ from stockfc_assets.features.names import SEQUENCE_WEEKS, SESSIONS_PER_WEEK
 from stockfc_assets.features.weekly import LOOKBACK_SESSIONS
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.calendar import TradingCalendar
+from stockfc_assets.market.quality.stored import LOOKBACK_SESSIONS as QUALITY_LOOKBACK_SESSIONS
 
 FACTS_HISTORY_MONTHS = 12
 """Facts published within a year before a month are moved to its share basis: prices of that year are read."""
@@ -84,6 +85,12 @@ REPORT_HISTORY = _window(-REPORT_HISTORY_SESSIONS)
 
 PREVIOUS = _window(-1, -1)
 """The partition before."""
+
+WITH_PREVIOUS = _window(-1)
+"""The partition and the one before."""
+
+QUALITY_LOOKBACK = _window(-QUALITY_LOOKBACK_SESSIONS)
+"""The session and those that its quality checks compare it with."""
 
 
 def history_before(months: int) -> dg.TimeWindowPartitionMapping:

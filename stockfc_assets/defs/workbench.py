@@ -7,7 +7,7 @@ What belongs here: turning dates into partitions, refusing impossible ones, and 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,8 @@ from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets.errors import DataError, InputError, RunError
 from stockfc_assets.forecasts.daily import LATEST
 from stockfc_assets.forecasts.publication import read_document
+from stockfc_assets.market.collect import unanswered
+from stockfc_assets.market.quality.session import QUALITY
 from stockfc_assets.settings import Settings
 
 ASSETS = {
@@ -58,11 +60,11 @@ class Workbench:
         self.instance = instance
         self.say = say
         self.now = now
-        self.platform = Platform(settings)
+        self.platform = Platform(settings, clock=lambda: self.now)
 
     @cached_property
     def definitions(self) -> dg.Definitions:
-        return build_definitions(self.settings, resource_overrides={"platform": self.platform})
+        return build_definitions(self.settings, platform=self.platform)
 
     # --- dates --------------------------------------------------------------------------------------------------------
 
@@ -120,16 +122,27 @@ class Workbench:
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
     def backfill(self, start: dt.date, end: dt.date | None, *, force: bool = False) -> None:
-        """Prices and features of the sessions that are not there yet (of all with ``force``), in one run."""
+        """Prices and features of the sessions that are not there yet, in one run.
+
+        With ``force`` those that are there are materialised as well, and a remote source is asked for all of it again.
+        """
         keys = self.session_range(start, end)
         if not force:
             there = materialized(self.instance, "raw_ohlcv") & materialized(self.instance, "weekly_features")
-            missing = [key for key in keys if key not in there]
+            complete = there - self._unanswered(keys)
+            missing = [key for key in keys if key not in complete]
             if not missing:
                 self.say(f"prices and features: {len(keys)} sessions, {keys[0]} to {keys[-1]}, are there already")
                 return
             keys = keys[keys.index(missing[0]) : keys.index(missing[-1]) + 1]
-        self._run(HISTORY, keys, f"prices and features of {len(keys)} sessions")
+        config = {"ops": {"raw_ohlcv": {"config": {"refetch": force}}}}
+        self._run(HISTORY, keys, f"prices and features of {len(keys)} sessions", config)
+
+    def _unanswered(self, keys: Sequence[str]) -> set[str]:
+        """Sessions for which the price source still owes an answer: tickers that failed, or are new in the universe."""
+        sessions = [dt.date.fromisoformat(key) for key in keys]
+        lacking = unanswered(self.platform.warehouse, sessions, self.platform.fetched_tickers(sessions[0]))
+        return {session.isoformat() for session in lacking}
 
     def daily(self, date: dt.date | None) -> dict[str, Any]:
         """Forecast, files and report of a session, with the sessions missed before it; returns the document."""
@@ -186,10 +199,10 @@ class Workbench:
         if gap:
             self._run(HISTORY, gap, f"{len(gap)} sessions missed before")
 
-    def _run(self, job: str, keys: Sequence[str], what: str) -> None:
+    def _run(self, job: str, keys: Sequence[str], what: str, config: Mapping[str, Any] | None = None) -> None:
         span = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
         self.say(f"{what}, {span} ...")
-        outcome = run_job(self.definitions, self.instance, job, keys)
+        outcome = run_job(self.definitions, self.instance, job, keys, config or {})
         if not outcome.success:
             said = "\n  ".join(outcome.messages) or "see the run in the UI"
             raise RunError(f"run {outcome.run_id} of {job} failed:\n  {said}")
@@ -257,6 +270,19 @@ class Workbench:
                 for run in self.instance.get_runs(limit=SHOWN_RUNS)
             ],
         }
+
+    def quality(self, start: dt.date | None, end: dt.date | None) -> list[dict[str, Any]]:
+        """The quality records of the sessions from ``start`` to ``end``; by default the newest one that is recorded."""
+        warehouse = self.platform.warehouse
+        recorded = [key for key in warehouse.partitions(QUALITY, ".json") if len(key) == len("2026-02-06")]
+        if start is None:
+            keys = recorded[-1:]
+        else:
+            wanted = set(self.session_range(start, end))
+            keys = [key for key in recorded if key in wanted]
+        if not keys:
+            raise DataError("no quality record of these sessions; run `stockfc backfill` over them first")
+        return [warehouse.read_json(f"{QUALITY}/{key}.json", remedy="run `stockfc backfill --force`") for key in keys]
 
     def doctor(self) -> list[dict[str, Any]]:
         return diagnose(self.platform, self.definitions, self.now)

@@ -27,6 +27,9 @@ from stockfc_assets.forecasts.publication import (
     predictions_document,
 )
 from stockfc_assets.market.calendar import TradingCalendar
+from stockfc_assets.market.findings import findings_from_json
+from stockfc_assets.market.quality.session import QUALITY
+from stockfc_assets.market.quality.summary import blocked
 from stockfc_assets.settings import Settings
 from stockfc_assets.storage import Warehouse
 from stockfc_assets.storage.warehouse import document_bytes
@@ -108,10 +111,21 @@ class DailyForecaster:
             store.write_bytes(LATEST, data)
         return DailyForecast(table, document, version, is_latest)
 
+    def _refused(self, session: dt.date) -> dict[str, str]:
+        """Ticker -> reason, where the session's quality record holds an error; none where there is no record."""
+        key = f"{QUALITY}/{session}.json"
+        if not self.warehouse.store.exists(key):
+            return {}
+        record = self.warehouse.read_json(key, remedy=f"materialise price_quality for {session} again")
+        return blocked(findings_from_json(record["findings"]), session)
+
     def _inputs(self, session: dt.date) -> tuple[ModelInputs, dict[str, str]]:
+        """Inputs of the members that can be forecast; ticker -> reason of the others."""
         facts = self._facts(session.replace(day=1))
-        return model_inputs(
-            self._sequence_rows(session),
+        rows = self._sequence_rows(session)
+        refused = self._refused(session)
+        inputs, skipped = model_inputs(
+            rows.filter(~pl.col("ticker").is_in(list(refused))),
             self._raw_since(facts, session),
             facts,
             self.settings.universe,
@@ -120,6 +134,8 @@ class DailyForecaster:
             session,
             benchmark=self.settings.benchmark,
         )
+        members = self.settings.universe.members(session)
+        return inputs, {ticker: refused.get(ticker, why) for ticker, why in skipped.items() if ticker in members}
 
     def _sequence_rows(self, session: dt.date) -> pl.DataFrame:
         """The weekly_features that the input sequences may hold: those of the last session of each week, and, for
@@ -140,8 +156,11 @@ class DailyForecaster:
         return rows if between is None else pl.concat([rows, between])
 
     def _raw_since(self, facts: pl.DataFrame, session: dt.date) -> pl.DataFrame:
-        """Prices since the facts' date: splits after it move the facts to the session's share basis."""
-        start = session if facts.is_empty() else facts["as_of"].min()
+        """Prices since the facts' date: splits after it move the facts to the session's share basis.
+
+        Facts that a live service could only be asked for later in the month are not known on an earlier session.
+        """
+        start = session if facts.is_empty() else min(session, facts["as_of"].min())
         keys = [day.isoformat() for day in self.calendar.between(start, session)]
         raw = self.warehouse.read_tables("raw_ohlcv", keys)
         if raw is None:

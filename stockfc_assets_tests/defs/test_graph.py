@@ -7,20 +7,25 @@ import dagster as dg
 import pytest
 
 from stockfc_assets.defs.build import build_definitions
+from stockfc_assets.market.findings import DEFECTS, FACT_DEFECTS, PRICE_DEFECTS
 
 GRAPH = {
     "universe": set(),
     "raw_ohlcv": {"universe"},
     "universe_enrichment": {"universe", "raw_ohlcv"},
+    "price_quality": {"raw_ohlcv"},
+    "fact_quality": {"universe_enrichment"},
     "weekly_features": {"universe", "raw_ohlcv"},
     "training_panel": {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features"},
     "trained_model": {"training_panel", "trained_model"},
     "onnx_model": {"trained_model", "training_panel"},
     "champion_model": {"onnx_model", "champion_model"},
-    "daily_predictions": {"weekly_features", "raw_ohlcv", "universe_enrichment", "champion_model", "daily_predictions"},
+    "daily_predictions": {
+        "weekly_features", "raw_ohlcv", "price_quality", "universe_enrichment", "champion_model", "daily_predictions",
+    },
     "forecast_report": {"daily_predictions", "raw_ohlcv", "onnx_model"},
-}
-MONTHLY = {"universe_enrichment", "training_panel", "trained_model", "onnx_model", "champion_model"}
+}  # fmt: skip
+MONTHLY = {"universe_enrichment", "fact_quality", "training_panel", "trained_model", "onnx_model", "champion_model"}
 BLOCKING = {
     "price_laws", "price_coverage", "facts_are_dated", "feature_ranges", "panel_time_discipline", "model_guards",
     "onnx_parity", "forecast_is_fit",
@@ -71,8 +76,20 @@ def test_checks_block_where_publishing_on_would_be_wrong(definitions):
     specs = [spec for check in definitions.asset_checks for spec in check.check_specs]
     assert {spec.name for spec in specs if spec.blocking} == BLOCKING
     assert {spec.name for spec in specs if not spec.blocking} == {
-        "feature_nulls", "champion_serves", "forecast_model_is_current",
+        "feature_nulls", "champion_serves", "forecast_model_is_current", *DEFECTS,
     }  # fmt: skip
+
+
+def test_every_kind_of_defect_is_a_check_of_its_own_that_says_what_to_do(definitions):
+    specs = {spec.name: spec for check in definitions.asset_checks for spec in check.check_specs}
+    for defects, asset in ((PRICE_DEFECTS, "price_quality"), (FACT_DEFECTS, "fact_quality")):
+        for defect in defects:
+            assert specs[defect.name].asset_key.to_user_string() == asset
+            assert defect.remedy in specs[defect.name].description
+
+
+def test_sensors_watch_the_universe_and_missed_sessions(definitions):
+    assert {sensor.name for sensor in definitions.sensors} == {"universe_changed", "missing_sessions"}
 
 
 def test_definitions_are_loadable(definitions):

@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from stockfc_assets.defs.assets import features, forecasts, market, models
+from stockfc_assets.defs.assets import features, forecasts, market, models, quality
 from stockfc_assets.defs.partitions import Grids
 
 
 def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]:
     return [
         *market.build_assets(grids),
+        *quality.build_assets(grids),
         *features.build_assets(grids, history_months),
         *models.build_assets(grids),
         *forecasts.build_assets(grids),

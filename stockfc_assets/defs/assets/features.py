@@ -5,13 +5,13 @@ Concept: https://docs.dagster.io/guides/build/assets/defining-assets
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from stockfc_assets.defs.materialization import Written, declared, write_each
+from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
 from stockfc_assets.defs.partitions import FEATURE_LOOKBACK, Grids, history_before
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.names import HORIZONS, WEEKLY_FEATURES
@@ -19,6 +19,7 @@ from stockfc_assets.features.panel import build_panel
 from stockfc_assets.features.panel_file import panel_bytes
 from stockfc_assets.features.weekly import LOOKBACK_SESSIONS, weekly_features
 from stockfc_assets.features.weeks import add_months
+from stockfc_assets.market.collect import parts
 from stockfc_assets.tables import UniverseEnrichment, WeeklyFeatures
 
 GROUP = "features"
@@ -63,9 +64,17 @@ def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]
 
 
 def _compute_features(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
-    """Computes the run's sessions at once and writes them one by one."""
-    keys = sorted(context.partition_keys)
-    targets = [dt.date.fromisoformat(key) for key in keys]
+    """Computes the run's sessions, a bounded part of a long range at a time, and writes them one by one."""
+    sessions = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
+    with partition_log(context) as log:
+        for part in parts(sessions, len(platform.known_tickers())):
+            for key, written in _features_of(platform, part):
+                log.add(key, written)
+    yield from log.results()
+
+
+def _features_of(platform: Platform, targets: Sequence[dt.date]) -> Iterator[tuple[str, Written]]:
+    """Computes ``targets`` at once and writes them one by one."""
     raw = platform.raw_between(platform.calendar.before(targets[0], LOOKBACK_SESSIONS), targets[-1])
     frame = weekly_features(
         raw,
@@ -77,14 +86,13 @@ def _compute_features(context: dg.AssetExecutionContext, platform: Platform) -> 
     by_session = {key[0].isoformat(): rows for key, rows in frame.partition_by("session", as_dict=True).items()}
     empty = frame.clear()
 
-    def write(key: str) -> Written:
+    for target in targets:
+        key = target.isoformat()
         rows = by_session.get(key, empty)
         version = platform.warehouse.write_table("weekly_features", key, rows)
         cells = rows.height * len(WEEKLY_FEATURES)
         nulls = sum(rows.select(WEEKLY_FEATURES).null_count().row(0)) if cells else 0
-        return Written(version, rows.height, {"null_share": nulls / cells if cells else 0.0})
-
-    yield from write_each(context, keys, write)
+        yield key, Written(version, rows.height, {"null_share": nulls / cells if cells else 0.0})
 
 
 def _build_panels(

@@ -40,6 +40,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[
             dg.AssetDep("weekly_features", partition_mapping=SEQUENCE_LOOKBACK),
             dg.AssetDep("raw_ohlcv", partition_mapping=SAME),
+            dg.AssetDep("price_quality", partition_mapping=SAME),
             dg.AssetDep("universe_enrichment", partition_mapping=CHAMPION_REACH),
             dg.AssetDep("champion_model", partition_mapping=CHAMPION_REACH),
             dg.AssetDep("daily_predictions", partition_mapping=sessions_before(TRACK_RECORD_SESSIONS)),

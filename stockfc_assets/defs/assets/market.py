@@ -10,16 +10,23 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from stockfc_assets.defs.materialization import Written, declared, write_each
+from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
 from stockfc_assets.defs.partitions import FACTS_HISTORY_MONTHS, Grids, history_before
 from stockfc_assets.defs.resources import Platform
+from stockfc_assets.market.collect import SAID_FINDINGS, Collected, PriceCollector
 from stockfc_assets.market.enrichment import enrich
-from stockfc_assets.market.ingest import keep_rows_of_failed_tickers
+from stockfc_assets.market.findings import sentence
+from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.membership import universe_table
 from stockfc_assets.tables import RawOhlcv, Universe, UniverseEnrichment
 
 GROUP = "market"
-FETCH_LOG_LIMIT = 20
+
+
+class FetchOptions(dg.Config):
+    """``refetch``: ask a remote source also for what is stored, and take its newest version."""
+
+    refetch: bool = False
 
 
 def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -44,23 +51,24 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
                 "benchmark": settings.benchmark,
                 "exchange": settings.universe.exchange,
                 "note": settings.universe.note or "none",
+                "kept_although_removed": list(settings.removed_stocks),
             },
         )
 
     @dg.asset(
         **declared(GROUP, grids.sessions, table=RawOhlcv),
         kinds={"parquet", "polars"},
-        code_version="1",
+        code_version="2",
         pool="market_data",
         deps=[universe],
         description="Prices, volume, dividends and splits as traded. One row per ticker that traded on the session; "
         "prices in the listing currency, volume in shares of that day's basis. A session without a trade has no row. "
-        "A range is fetched with one request per ticker.",
+        "A range is fetched with one request per ticker; what is stored is not asked for again (config: refetch).",
     )
     def raw_ohlcv(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+        context: dg.AssetExecutionContext, config: FetchOptions, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        yield from _fetch_sessions(context, platform)
+        yield from _fetch_sessions(context, platform, refetch=config.refetch)
 
     @dg.asset(
         **declared(GROUP, grids.months, table=UniverseEnrichment),
@@ -78,54 +86,63 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
         def write(key: str) -> Written:
-            month = dt.date.fromisoformat(key)
-            members = platform.settings.universe.members(month)
-            facts = platform.source.fetch_facts(members, month)
-            for ticker, reason in facts.failures.items():
-                context.log.warning(f"{ticker}: no facts: {reason}")
-            raw = platform.raw_before(month, months=FACTS_HISTORY_MONTHS)
-            frame = enrich(facts.facts, raw, month, members)
-            version = platform.warehouse.write_table("universe_enrichment", key, frame)
-            known = frame.height - frame["eps_ttm"].null_count()
-            return Written(version, frame.height, {"source": platform.source.label, "with_earnings": known})
+            return _write_facts(context, platform, key)
 
         yield from write_each(context, sorted(context.partition_keys), write)
 
     return [universe, raw_ohlcv, universe_enrichment]
 
 
-def _fetch_sessions(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
-    """Fetches the run's range once and writes it session by session."""
-    keys = sorted(context.partition_keys)
+def _write_facts(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
+    month = dt.date.fromisoformat(key)
+    members = platform.settings.universe.members(month)
+    result = platform.source.fetch_facts(members, month)
+    for note in result.notes:
+        context.log.info(note)
+    for ticker, reason in result.failures.items():
+        context.log.warning(f"{ticker}: no facts: {reason}")
+    raw = platform.raw_before(result.as_of, months=FACTS_HISTORY_MONTHS)
+    frame = enrich(result.facts, raw, result.as_of, members)
+    record = FetchRecord(failed=result.failures, findings=result.findings)
+    version = platform.warehouse.write_table("universe_enrichment", key, frame, record=record.as_json())
+    known = frame.height - frame["eps_ttm"].null_count()
+    return Written(
+        version,
+        frame.height,
+        {
+            "source": platform.source.label,
+            "known_on": result.as_of.isoformat(),
+            "with_earnings": known,
+            "failed_tickers": result.failures,
+            "notes": list(result.notes),
+        },
+    )
+
+
+def _fetch_sessions(
+    context: dg.AssetExecutionContext, platform: Platform, *, refetch: bool
+) -> Iterator[dg.MaterializeResult]:
+    """Fetches what the run's range lacks and records each session as it is written."""
+    sessions = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
     platform.claim_data_root()
-    tickers = platform.fetched_tickers()
-    context.log.info(f"fetching {len(tickers)} tickers, {keys[0]} to {keys[-1]}, from {platform.source.label}")
-    fetched = platform.source.fetch_bars(tickers, dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1]))
-    for message in fetched.warnings[:FETCH_LOG_LIMIT]:
-        context.log.warning(message)
-    for ticker, reason in fetched.failures.items():
-        context.log.warning(f"{ticker}: not fetched: {reason}")
-    by_session = {
-        key[0].isoformat(): frame for key, frame in fetched.bars.partition_by("session", as_dict=True).items()
-    }
-    empty = fetched.bars.clear()
-    stored = set(platform.warehouse.partitions("raw_ohlcv")) if fetched.failures else set()
+    collector = PriceCollector(
+        platform.warehouse, platform.source, platform.calendar, say=context.log.info, warn=context.log.warning
+    )
+    with partition_log(context) as log:
+        for collected in collector.collect(sessions, platform.fetched_tickers(sessions[0]), refetch=refetch):
+            log.add(collected.session.isoformat(), _describe(collected, platform.source.label))
+    yield from log.results()
 
-    def write(key: str) -> Written:
-        bars = by_session.get(key, empty)
-        if key in stored:
-            earlier = platform.warehouse.read_table("raw_ohlcv", key)
-            bars = keep_rows_of_failed_tickers(earlier, bars, fetched.failures)
-        version = platform.warehouse.write_table("raw_ohlcv", key, bars)
-        return Written(
-            version,
-            bars.height,
-            {
-                "source": platform.source.label,
-                "failed_tickers": fetched.failures,
-                "splits": bars.filter(pl.col("split_ratio") != 1)["ticker"].to_list(),
-                "warnings": [text for text in fetched.warnings if f" {key}: " in text],
-            },
-        )
 
-    yield from write_each(context, keys, write)
+def _describe(collected: Collected, source: str) -> Written:
+    rows, record = collected.rows, collected.record
+    return Written(
+        collected.data_version,
+        rows.height,
+        {
+            "source": source,
+            "failed_tickers": dict(record.failed),
+            "splits": rows.filter(pl.col("split_ratio") != 1)["ticker"].to_list(),
+            "findings_on_arrival": [sentence(row) for row in record.findings.head(SAID_FINDINGS).to_dicts()],
+        },
+    )

@@ -2,8 +2,14 @@
 
 import dagster as dg
 
-from stockfc_assets.defs.checks import features, forecasts, market, models
+from stockfc_assets.defs.checks import features, forecasts, market, models, quality
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
-    return [*market.build_checks(), *features.build_checks(), *models.build_checks(), *forecasts.build_checks()]
+    return [
+        *market.build_checks(),
+        *quality.build_checks(),
+        *features.build_checks(),
+        *models.build_checks(),
+        *forecasts.build_checks(),
+    ]

@@ -5,6 +5,7 @@ Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
 import datetime as dt
+from collections.abc import Sequence
 
 import dagster as dg
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 from stockfc_assets.defs.checks.common import check_each, partitions_of, result
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.laws import feature_problems, null_shares, settled_from
+from stockfc_assets.market.collect import parts
 
 SETTLED_SESSIONS = 265
 """A ticker that traded so many sessions ago has a full year of features; younger ones are expected to have nulls."""
@@ -30,8 +32,11 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("weekly_features"))
-        rows = platform.warehouse.read_tables("weekly_features", keys)
-        return result([] if rows is None else feature_problems(rows), keys)
+        problems = []
+        for part in parts(keys, len(platform.known_tickers())):
+            rows = platform.warehouse.read_tables("weekly_features", part)
+            problems += [] if rows is None else feature_problems(rows)
+        return result(problems, keys)
 
     @dg.asset_check(
         asset="weekly_features",
@@ -42,17 +47,8 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     ) -> dg.AssetCheckResult:
         stored = platform.warehouse.partitions("weekly_features")
         keys = partitions_of(context, stored)
-        rows = platform.warehouse.read_tables("weekly_features", keys)
-        if rows is None:
-            return result([], keys)
-        limit = platform.settings.environment.max_null_share
-        year_ago = platform.calendar.before(dt.date.fromisoformat(keys[0]), SETTLED_SESSIONS).isoformat()
-        before = platform.warehouse.read_tables("raw_ohlcv", [key for key in stored if year_ago <= key <= keys[-1]])
-        shares = null_shares(rows, settled_from(before, platform.calendar.sessions, SETTLED_SESSIONS))
-        problems = [
-            f"{session}: {share:.1%} of the values are null, at most {limit:.0%} expected"
-            for session, share in shares.filter(pl.col("null_share") > limit).iter_rows()
-        ]
+        tickers = len(platform.known_tickers())
+        problems = [problem for part in parts(keys, tickers) for problem in _too_many_nulls(platform, stored, part)]
         return result(problems, keys, severity=dg.AssetCheckSeverity.WARN)
 
     @dg.asset_check(
@@ -79,3 +75,17 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         )
 
     return [feature_ranges, feature_nulls, panel_time_discipline]
+
+
+def _too_many_nulls(platform: Platform, stored: Sequence[str], keys: Sequence[str]) -> list[str]:
+    rows = platform.warehouse.read_tables("weekly_features", keys)
+    if rows is None:
+        return []
+    limit = platform.settings.environment.max_null_share
+    year_ago = platform.calendar.before(dt.date.fromisoformat(keys[0]), SETTLED_SESSIONS).isoformat()
+    before = platform.warehouse.read_tables("raw_ohlcv", [key for key in stored if year_ago <= key <= keys[-1]])
+    shares = null_shares(rows, settled_from(before, platform.calendar.sessions, SETTLED_SESSIONS))
+    return [
+        f"{session}: {share:.1%} of the values are null, at most {limit:.0%} expected"
+        for session, share in shares.filter(pl.col("null_share") > limit).iter_rows()
+    ]

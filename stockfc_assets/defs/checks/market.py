@@ -5,12 +5,16 @@ Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
 import datetime as dt
+from collections.abc import Sequence
 
 import dagster as dg
 import polars as pl
 
 from stockfc_assets.defs.checks.common import check_each, partitions_of, result
 from stockfc_assets.defs.resources import Platform
+from stockfc_assets.features.weeks import add_months
+from stockfc_assets.market.collect import parts
+from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.laws import coverage, price_problems
 from stockfc_assets.tables import UniverseEnrichment
 
@@ -29,8 +33,11 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     )
     def price_laws(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
-        bars = platform.warehouse.read_tables("raw_ohlcv", keys, partition_column="partition")
-        return result([] if bars is None else price_problems(bars, platform.fetched_tickers()), keys)
+        tickers, problems = platform.known_tickers(), []
+        for part in parts(keys, len(tickers)):
+            bars = platform.warehouse.read_tables("raw_ohlcv", part, partition_column="partition")
+            problems += [] if bars is None else price_problems(bars, tickers)
+        return result(problems, keys)
 
     @dg.asset_check(
         asset="raw_ohlcv",
@@ -42,13 +49,15 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
-        return _coverage_of(context, platform, keys)
+        tickers = len(platform.known_tickers())
+        problems = [problem for part in parts(keys, tickers) for problem in _coverage_problems(platform, part)]
+        return result(problems, keys)
 
     @dg.asset_check(
         asset="universe_enrichment",
         blocking=True,
-        description="Facts follow the schema, one row per member, and carry the month's own date: a fact fetched today is "
-        "never written into a past month.",
+        description="Facts follow the schema, one row per member, and carry one date within the month, on which they were "
+        "known: a fact fetched today is never written into a past month.",
     )
     def facts_are_dated(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
@@ -57,8 +66,11 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
             month = dt.date.fromisoformat(key)
             facts = platform.warehouse.read_table("universe_enrichment", key)
             problems = [] if UniverseEnrichment.is_valid(facts) else [f"{key}: facts break their schema"]
-            late = facts.filter(pl.col("as_of") != month)["ticker"].to_list()
-            problems += [f"{key}: {ticker} carries another date than the month's" for ticker in late[:5]]
+            outside = facts.filter(~pl.col("as_of").is_between(month, add_months(month, 1)))
+            problems += [
+                f"{key}: {row['ticker']} carries {row['as_of']}, which is not of this month"
+                for row in outside.head(5).to_dicts()
+            ]
             members = set(platform.settings.universe.members(month))
             if members != set(facts["ticker"]):
                 problems.append(f"{key}: facts are not those of the month's {len(members)} members")
@@ -69,10 +81,8 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     return [price_laws, price_coverage, facts_are_dated]
 
 
-def _coverage_of(context: dg.AssetCheckExecutionContext, platform: Platform, keys: list[str]) -> dg.AssetCheckResult:
-    """Every session of the run against its members; prices of the range are read once."""
-    if not keys:
-        return result([], keys)
+def _coverage_problems(platform: Platform, keys: Sequence[str]) -> list[str]:
+    """Every session against its members; prices of the range are read once."""
     first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
     raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
     traded = {
@@ -80,28 +90,16 @@ def _coverage_of(context: dg.AssetCheckExecutionContext, platform: Platform, key
     }
     empty = raw.select("session", "ticker").clear()
     minimum = platform.settings.environment.min_coverage
-    failed = _failed_in_last_fetch(context.op_execution_context.instance)
-
-    def find(key: str) -> list[str]:
+    records = platform.warehouse.read_records("raw_ohlcv", keys)
+    problems = []
+    for key in keys:
         session = dt.date.fromisoformat(key)
         before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
         recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
         members = platform.settings.universe.members(session)
+        failed = FetchRecord.from_json(records.get(key, {})).failed
         share, missing = coverage(traded.get(session, empty), recent, members, failed)
-        if share >= minimum:
-            return []
-        return [
-            f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for "
-            + ", ".join(f"{ticker} ({failed[ticker]})" if ticker in failed else ticker for ticker in missing[:10])
-        ]
-
-    return check_each(keys, find)
-
-
-def _failed_in_last_fetch(instance: dg.DagsterInstance) -> dict[str, str]:
-    """Ticker -> the source's reason, of the newest materialisation: what the asset of this run has just recorded."""
-    event = instance.get_latest_materialization_event(dg.AssetKey("raw_ohlcv"))
-    if event is None or event.asset_materialization is None:
-        return {}
-    recorded = event.asset_materialization.metadata.get("failed_tickers")
-    return dict(recorded.value) if recorded else {}
+        if share < minimum:
+            named = ", ".join(f"{name} ({failed[name]})" if name in failed else name for name in missing[:10])
+            problems.append(f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {named}")
+    return problems
