@@ -215,7 +215,7 @@ def findings_frame(rows: Iterable[Mapping[str, Any]] = ()) -> pl.DataFrame:
 
 def findings_as_json(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """The findings as JSON values, sorted, dates in ISO form."""
-    return in_order(findings).with_columns(pl.col("session").dt.to_string()).to_dicts()
+    return [{**row, "session": row["session"].isoformat()} for row in in_order(findings).to_dicts()]
 
 
 def findings_from_json(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -225,6 +225,8 @@ def findings_from_json(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 
 def in_order(findings: pl.DataFrame) -> pl.DataFrame:
     """The same findings sorted by session, ticker and defect, each once."""
+    if findings.height < 2:  # as nearly every session of a long history: a thousand of them cost seconds otherwise
+        return findings
     return findings.select(FINDINGS_SCHEMA.names()).unique().sort("session", "ticker", "defect", "seen", "expected")
 
 

@@ -37,13 +37,13 @@ def price_problems(bars: pl.DataFrame, tickers: Collection[str]) -> list[str]:
 
 
 def coverage(
-    bars: pl.DataFrame, recent: pl.DataFrame, members: Collection[str], failed: Collection[str] = ()
+    traded: Collection[str], recent: Collection[str], members: Collection[str], failed: Collection[str] = ()
 ) -> tuple[float, list[str]]:
-    """Share of the expected members that have a row in ``bars``, and those that do not.
+    """Share of the expected members that ``traded`` (have a row of the session), and those that did not.
 
-    ``recent`` holds the sessions before: a member without any row there is not listed (yet, or any more) and is not
-    expected, unless the source could not deliver it (``failed``). 1.0 when none is expected.
+    ``recent`` are the tickers with a row in the sessions before: a member without any is not listed (yet, or any more)
+    and is not expected, unless the source could not deliver it (``failed``). 1.0 when none is expected.
     """
-    expected = {*recent["ticker"], *bars["ticker"], *failed} & set(members)
-    missing = sorted(expected - set(bars["ticker"]))
+    expected = {*recent, *traded, *failed} & set(members)
+    missing = sorted(expected - set(traded))
     return (1 - len(missing) / len(expected) if expected else 1.0), missing

@@ -1,4 +1,4 @@
-"""The laws of stored prices, coverage, and what is kept of tickers that failed."""
+"""The laws of stored prices, and coverage."""
 
 import datetime as dt
 import re
@@ -47,8 +47,7 @@ def test_each_law_that_is_broken_is_named(frame, message):
 
 
 def test_coverage_expects_members_that_traded_lately():
-    recent = pl.DataFrame({"ticker": ["A", "B", "C", "OLD"]})
-    share, missing = coverage(bars("A", "C"), recent, {"A", "B", "C", "NEW"})
+    share, missing = coverage({"A", "C"}, {"A", "B", "C", "OLD"}, {"A", "B", "C", "NEW"})
     assert (share, missing) == (pytest.approx(2 / 3), ["B"])
-    assert coverage(bars("A"), recent.clear(), {"A"}) == (1.0, [])
-    assert coverage(bars("A"), recent.clear(), {"A", "B"}, failed=["B", "X"]) == (0.5, ["B"])
+    assert coverage({"A"}, set(), {"A"}) == (1.0, [])
+    assert coverage({"A"}, set(), {"A", "B"}, failed=["B", "X"]) == (0.5, ["B"])

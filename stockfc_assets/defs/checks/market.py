@@ -85,20 +85,17 @@ def _coverage_problems(platform: Platform, keys: Sequence[str]) -> list[str]:
     """Every session against its members; prices of the range are read once."""
     first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
     raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
-    traded = {
-        key[0]: frame for key, frame in raw.select("session", "ticker").partition_by("session", as_dict=True).items()
-    }
-    empty = raw.select("session", "ticker").clear()
+    traded = {session: set(names) for session, names in raw.group_by("session").agg("ticker").iter_rows()}
     minimum = platform.settings.environment.min_coverage
     records = platform.warehouse.read_records("raw_ohlcv", keys)
     problems = []
     for key in keys:
         session = dt.date.fromisoformat(key)
         before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
-        recent = pl.concat([empty, *(traded[day] for day in before if day in traded)])
+        recent = set().union(*(traded.get(day, ()) for day in before))
         members = platform.settings.universe.members(session)
         failed = FetchRecord.from_json(records.get(key, {})).failed
-        share, missing = coverage(traded.get(session, empty), recent, members, failed)
+        share, missing = coverage(traded.get(session, ()), recent, members, failed)
         if share < minimum:
             named = ", ".join(f"{name} ({failed[name]})" if name in failed else name for name in missing[:10])
             problems.append(f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {named}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from typing import Any
 
 import polars as pl
 
-from stockfc_assets.market.findings import DEFECTS, ERROR, in_order, sentence
+from stockfc_assets.market.findings import DEFECTS, ERROR, findings_as_json, in_order, sentence
 
 
 def quality_document(partition: str, findings: pl.DataFrame, *, checked: int) -> dict[str, Any]:
@@ -16,16 +17,16 @@ def quality_document(partition: str, findings: pl.DataFrame, *, checked: int) ->
     ``partition``: its key. ``checked``: the number of rows looked at. Defects are counted in the order of
     findings.DEFECTS, those without a finding left out; the same findings in any order give the same document.
     """
-    ordered = in_order(findings)
-    number = dict(ordered.group_by("defect").len().iter_rows())
-    errors = ordered.filter(pl.col("severity") == ERROR).height
+    rows = findings_as_json(findings)
+    number = Counter(row["defect"] for row in rows)
+    errors = sum(row["severity"] == ERROR for row in rows)
     return {
         "partition": partition,
         "checked": checked,
         "errors": errors,
-        "warnings": ordered.height - errors,
+        "warnings": len(rows) - errors,
         "counts": {name: number[name] for name in DEFECTS if name in number},
-        "findings": ordered.with_columns(pl.col("session").dt.to_string()).to_dicts(),
+        "findings": rows,
     }
 
 
