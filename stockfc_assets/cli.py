@@ -59,7 +59,7 @@ def cli() -> None:
     """Forecast monthly stock prices 1 to 12 months ahead, with the track record beside each forecast.
 
     STOCKFC_ENV chooses the environment file (default: local), STOCKFC_DATA the root of all data (default: data),
-    STOCKFC_SOURCE the price source (simulated, files).
+    STOCKFC_SOURCE the price source (simulated, files, yahoo).
     """
 
 
