@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.platform_bench import REPO, TEN_YEARS, _timed
+from benchmarks.platform_bench import REPO, TEN_YEARS, timed
 from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets_tests.local_yahoo import LocalYahoo
 
@@ -84,7 +84,7 @@ def through_the_client(tickers: int | None, start: dt.date) -> Iterator[tuple[st
         for name, first in (("backfill", start), ("one day", END)):
             server.requests.clear()
             root = data / name.replace(" ", "_")
-            seconds, megabytes = _timed(
+            seconds, megabytes = timed(
                 "-m", "stockfc_assets.cli", "backfill", "--from", str(first), "--to", str(END),
                 data=root, STOCKFC_CONFIG=str(config),
             )  # fmt: skip
@@ -117,7 +117,7 @@ def large_market() -> None:
         local = config / "environments" / "local.yaml"
         local.write_text(local.read_text() + f"sources: {{simulated: {{tickers: {LARGE}}}}}\n")
         backfill = ("-m", "stockfc_assets.cli", "backfill", "--from", str(START), "--to", str(END))
-        seconds, megabytes = _timed(*backfill, data=data, STOCKFC_CONFIG=str(config))
+        seconds, megabytes = timed(*backfill, data=data, STOCKFC_CONFIG=str(config))
         print(f"backfill of {LARGE:,} tickers x 10 years, simulated: {seconds:.0f} s, {megabytes:.0f} MB")
         figures = checks_of_a_large_market(data, config)
         day, every = figures["day"], figures["all"]

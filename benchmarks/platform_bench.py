@@ -15,27 +15,38 @@ REPO = Path(__file__).parents[1]
 TEN_YEARS = ("2016-11-21", "2026-11-20")
 
 
-def _timed(*command: str, data: Path, **environ: str) -> tuple[float, float]:
-    """(seconds, peak resident megabytes) of a command in a process of its own."""
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def timed(*command: str, data: Path, **environ: str) -> tuple[float, float]:
+    """(seconds, peak resident megabytes) of a command in a process of its own.
+
+    A process begins with the memory of the one that starts it, so a small one stands between.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("STOCKFC_", "DAGSTER_HOME"))}
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, *command],
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, sys.executable, *command],
         cwd=REPO,
         env={**clean, "STOCKFC_DATA": str(data), **environ},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.monotonic() - began, usage.ru_maxrss / 1024  # of the child; begins at this small process's own
+    status, megabytes = done.stdout.split()
+    if int(status):
+        raise RuntimeError(f"{' '.join(command)} ended with {status}")
+    return time.monotonic() - began, float(megabytes)
 
 
 def bench_code_location() -> dict[str, float]:
     """Seconds to import the definitions in a fresh process (the best of three: the first one reads from disk)."""
     with tempfile.TemporaryDirectory() as folder:
-        runs = [_timed("-c", "import stockfc_assets.definitions", data=Path(folder))[0] for _ in range(3)]
+        runs = [timed("-c", "import stockfc_assets.definitions", data=Path(folder))[0] for _ in range(3)]
     return {"seconds": min(runs)}
 
 
@@ -43,7 +54,7 @@ def bench_backfill() -> dict[str, float]:
     """Ten years x 31 tickers on the embedded market: prices and features, the whole command."""
     with tempfile.TemporaryDirectory() as folder:
         start, end = TEN_YEARS
-        seconds, megabytes = _timed(
+        seconds, megabytes = timed(
             "-m", "stockfc_assets.cli", "backfill", "--from", start, "--to", end, data=Path(folder)
         )
     return {"seconds": seconds, "peak_mb": megabytes}
@@ -51,8 +62,8 @@ def bench_backfill() -> dict[str, float]:
 
 def bench_demo(data: Path) -> dict[str, float]:
     """`stockfc demo` from nothing, then again with everything in place."""
-    first, megabytes = _timed("-m", "stockfc_assets.cli", "demo", data=data)
-    second, _ = _timed("-m", "stockfc_assets.cli", "demo", data=data)
+    first, megabytes = timed("-m", "stockfc_assets.cli", "demo", data=data)
+    second, _ = timed("-m", "stockfc_assets.cli", "demo", data=data)
     return {"first_seconds": first, "second_seconds": second, "peak_mb": megabytes}
 
 

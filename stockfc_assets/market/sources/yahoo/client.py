@@ -8,6 +8,7 @@ import yfinance
 from yfinance import cache
 from yfinance.data import YfData
 from yfinance.exceptions import YFException, YFPricesMissingError, YFRateLimitError
+from yfinance.scrapers.history import PriceHistory
 
 from stockfc_assets.market.sources.yahoo.session import PoliteSession, ServiceError
 
@@ -36,9 +37,13 @@ def connect(session: PoliteSession) -> YfData:
 
 
 def ticker(name: str, session: PoliteSession, time_zone: str) -> yfinance.Ticker:
-    """yfinance's ticker; with its ``time_zone`` given, it spends no request on asking for it."""
+    """yfinance's ticker, which with its ``time_zone`` given spends no request on asking for it.
+
+    Left alone, its price history would open a session of its own for each ticker and never use it.
+    """
     made = yfinance.Ticker(name, session=session)
     made._tz = time_zone
+    made._price_history = PriceHistory(made._data, made.ticker, time_zone, session=session)
     return made
 
 
