@@ -23,6 +23,8 @@ from stockfc_assets.storage.warehouse import table_key
 ASSET = "raw_ohlcv"
 CELLS_AT_ONCE = 3_000_000
 """Sessions x tickers that are held in memory at once, about 100 bytes each, several times over."""
+TICKERS_AT_ONCE = 500
+"""Answers of a remote source that are held before they are written: minutes of asking, at a polite pace."""
 SAID_FINDINGS = 20
 Session = TypeVar("Session", dt.date, str)
 
@@ -88,12 +90,25 @@ class PriceCollector:
         """Writes ``sessions`` (ascending) one by one and yields each once it is written.
 
         A remote source is asked once per ticker for the whole range of what is missing, or, with ``refetch``, for
-        everything. A source at hand is read again, part by part, so that memory stays bounded.
+        everything; answers are written `TICKERS_AT_ONCE` at a time, so that a run that is killed has not asked in vain. A
+        source at hand is read again, part by part, so that memory stays bounded.
         """
-        for part in [sessions] if self.source.is_remote else parts(sessions, len(tickers)):
-            missing = self._missing(part, tickers, everything=refetch or not self.source.is_remote)
-            asked = ingest.questions(missing)
-            yield from self._put_away(part, asked, self._ask(asked))
+        if not self.source.is_remote:
+            for part in parts(sessions, len(tickers)):
+                yield from self._fill(part, dict.fromkeys(part, tickers))
+            return
+        missing = self._missing(sessions, tickers, everything=refetch)
+        names = sorted({ticker for asked in missing.values() for ticker in asked})
+        batches = [set(names[i : i + TICKERS_AT_ONCE]) for i in range(0, len(names), TICKERS_AT_ONCE)] or [set()]
+        for number, batch in enumerate(batches, start=1):
+            wanted = {session: batch & set(asked) for session, asked in missing.items()}
+            for collected in self._fill(sessions, wanted):
+                if number == len(batches):
+                    yield collected
+
+    def _fill(self, sessions: Sequence[dt.date], missing: Mapping[dt.date, Collection[str]]) -> Iterator[Collected]:
+        """Asks for what is ``missing`` (session -> tickers) and writes all ``sessions``."""
+        yield from self._put_away(sessions, missing, self._ask(ingest.questions(missing)))
 
     def _missing(
         self, sessions: Sequence[dt.date], tickers: Collection[str], *, everything: bool
@@ -140,8 +155,9 @@ class PriceCollector:
         return pl.DataFrame(schema=BARS_SCHEMA) if rows is None else rows
 
     def _put_away(
-        self, sessions: Sequence[dt.date], asked: Sequence[ingest.Question], fetched: FetchResult
+        self, sessions: Sequence[dt.date], missing: Mapping[dt.date, Collection[str]], fetched: FetchResult
     ) -> Iterator[Collected]:
+        """Of a range that was asked for, only what was missing is taken: what is stored stays."""
         bars = {key[0]: rows for key, rows in fetched.bars.partition_by("session", as_dict=True).items()}
         findings = ingest.by_partition(fetched.findings, sessions)
         stored = set(self.warehouse.partitions(ASSET))
@@ -156,9 +172,7 @@ class PriceCollector:
                 ingest.FetchRecord.from_json({} if before is None else records.get(key, {})),
                 fresh,
                 findings.get(session, no_findings),
-                asked={
-                    name for question in asked if question.start <= session <= question.end for name in question.tickers
-                },
+                asked=missing.get(session, ()),
                 failures=fetched.failures | _still_to_come(fetched, session, fresh),
             )
             version = self.warehouse.write_table(ASSET, key, rows, record=record.as_json())

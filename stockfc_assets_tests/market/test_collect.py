@@ -137,6 +137,45 @@ def test_a_row_that_is_not_there_yet_is_no_session_without_a_trade(warehouse):
     assert unanswered(warehouse, SESSIONS, TICKERS) == {}
 
 
+def test_what_is_stored_between_two_gaps_is_not_replaced(warehouse):
+    """B is owed at both ends; the service has meanwhile rewritten what lies between, which was answered."""
+    service = Service(down={"B": "503"})
+    collect(warehouse, service, SESSIONS[:1])
+    collect(warehouse, service, SESSIONS[-1:])
+    service.down.clear()
+    collect(warehouse, service, SESSIONS[1:-1])
+    before = contents(warehouse)
+    service.factor = 1.5
+    service.asked.clear()
+    collect(warehouse, service)
+    assert service.asked == [(("B",), SESSIONS[0], SESSIONS[-1])]
+    after = contents(warehouse)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {f"raw_ohlcv/{SESSIONS[0]}.parquet", f"raw_ohlcv/{SESSIONS[-1]}.parquet"}
+
+
+def test_answers_are_written_batch_by_batch_so_that_a_killed_run_has_not_asked_in_vain(warehouse, monkeypatch):
+    monkeypatch.setattr("stockfc_assets.market.collect.TICKERS_AT_ONCE", 1)
+    service = Service()
+    fetch = service.fetch_bars
+
+    def killed(tickers, start, end):
+        if "C" in tickers:
+            raise KeyboardInterrupt
+        return fetch(tickers, start, end)
+
+    service.fetch_bars = killed
+    with pytest.raises(KeyboardInterrupt):
+        collect(warehouse, service)
+    assert unanswered(warehouse, SESSIONS, TICKERS) == {day: {"C"} for day in SESSIONS}
+    service.fetch_bars = fetch
+    service.asked.clear()
+    collected, _ = collect(warehouse, service)
+    assert service.asked == [(("C",), SESSIONS[0], SESSIONS[-1])]
+    assert [each.session for each in collected] == list(SESSIONS)
+    assert unanswered(warehouse, SESSIONS, TICKERS) == {}
+
+
 def test_with_refetch_the_newest_version_of_everything_is_taken(warehouse):
     collect(warehouse, Service())
     service = Service(factor=2.0)
