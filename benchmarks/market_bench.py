@@ -49,14 +49,19 @@ print(json.dumps({"day": day, "all": every, "peak_mb": peak}))
 """
 
 
+def _own_config(folder: Path) -> tuple[Path, Path]:
+    """(a config folder to change, an empty data root), both in ``folder``."""
+    shutil.copytree(REPO / "config", folder / "config")
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(REPO / name, folder / name)
+    return folder / "config", folder / "data"
+
+
 @contextmanager
 def local_yahoo(tickers: int | None) -> Iterator[tuple[LocalYahoo, Path, Path]]:
     """(server of the simulated market, its clients' config folder, their data root)."""
     with tempfile.TemporaryDirectory() as folder:
-        config, data = Path(folder) / "config", Path(folder) / "data"
-        shutil.copytree(REPO / "config", config)
-        for name in ("dagster.yaml", "workspace.yaml"):
-            shutil.copy(REPO / name, Path(folder) / name)
+        config, data = _own_config(Path(folder))
         local = config / "environments" / "local.yaml"
         content = yaml.safe_load(local.read_text())
         if tickers:
@@ -110,10 +115,7 @@ def checks_of_a_large_market(data: Path, config: Path) -> dict[str, object]:
 def large_market() -> None:
     """4,000 simulated tickers x ten years: backfill, one more day, and the checks alone."""
     with tempfile.TemporaryDirectory() as folder:
-        config, data = Path(folder) / "config", Path(folder) / "data"
-        shutil.copytree(REPO / "config", config)
-        for name in ("dagster.yaml", "workspace.yaml"):
-            shutil.copy(REPO / name, Path(folder) / name)
+        config, data = _own_config(Path(folder))
         local = config / "environments" / "local.yaml"
         local.write_text(local.read_text() + f"sources: {{simulated: {{tickers: {LARGE}}}}}\n")
         backfill = ("-m", "stockfc_assets.cli", "backfill", "--from", str(START), "--to", str(END))
