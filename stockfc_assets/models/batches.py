@@ -77,19 +77,6 @@ class PanelTensors:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
-def epoch_order(count: int, draw: int | None, generator: torch.Generator) -> torch.Tensor:
-    """Which of ``count`` samples (ordered by time) an epoch reads, in which order; int64, on the CPU.
-
-    All of them, shuffled; or, where ``draw`` is smaller, one at random out of each of ``draw`` equal stretches of time.
-    """
-    if draw is None or draw >= count:
-        return torch.randperm(count, generator=generator)
-    edges = torch.arange(draw + 1) * count // max(draw, 1)
-    width = edges[1:] - edges[:-1]
-    offset = (torch.rand(draw, generator=generator, dtype=torch.float64) * width).to(torch.int64)
-    return (edges[:-1] + offset)[torch.randperm(draw, generator=generator)]
-
-
 @dataclass(frozen=True)
 class Predictions:
     """What a network says of n samples, float32 on the host."""

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from stockfc_assets.errors import ModelError
-from stockfc_assets.models.batches import PanelTensors, epoch_order, predict
+from stockfc_assets.models.batches import PanelTensors, predict
 from stockfc_assets.models.card import TrainedModel, sample_counts, training_card, window
+from stockfc_assets.models.cross_sections import CrossSections, Epoch, batched, cross_sections, epoch_order, joined
 from stockfc_assets.models.network import ForecastNetwork
 from stockfc_assets.models.optimise import Clock, OnProgress, Outcome, Plan, optimise
 from stockfc_assets.models.runtime import Precision, pick_device, resolve_precision, seeded
@@ -67,7 +68,8 @@ def fine_tune(
         after = predict(network, tensors, guarded)
         network.cpu().eval()
     pool = concatenated(new, old)
-    per_epoch = sum(epoch_sizes(len(new), len(old), training.fine_tuning))
+    sections = (cross_sections(part.session_index, training.max_cross_section) for part in (new, old))
+    dates = sum(dates_per_epoch(*sections, training.fine_tuning))
     card = training_card(
         network,
         panel,
@@ -75,7 +77,7 @@ def fine_tune(
         kind="fine_tuned",
         parent=parent.model_id,
         window={**parent.card["window"], **window(panel, pool)},
-        samples={**parent.card["samples"], **sample_counts(pool, new=len(new), replay=len(old), per_epoch=per_epoch)},
+        samples={**parent.card["samples"], **sample_counts(pool, new=len(new), replay=len(old), dates_per_epoch=dates)},
         history=history,
         validation=parent.card["validation"],
         guards=guards_of(network, after, labels_of(panel, guarded), guarded, history),
@@ -92,19 +94,18 @@ def monthly_seed(seed: int, month: dt.date) -> int:
     return int(np.random.SeedSequence([seed % 2**32, month.year, month.month]).generate_state(1)[0])
 
 
-def epoch_sizes(new: int, old: int, settings: FineTuningSettings) -> tuple[int, int]:
-    """How many samples of an epoch come from the ``new`` and from the ``old`` ones."""
-    fresh = min(new, settings.new_samples)
-    return fresh, min(old, round(fresh * settings.replay_share / (1 - settings.replay_share)))
+def dates_per_epoch(new: CrossSections, old: CrossSections, settings: FineTuningSettings) -> tuple[int, int]:
+    """How many dates of an epoch come from the ``new`` and from the ``old`` labels."""
+    fresh = new.dates_of(settings.new_samples)
+    return fresh, min(len(old), round(fresh * settings.replay_share / (1 - settings.replay_share)))
 
 
-def mixed_order(new: int, old: int, settings: FineTuningSettings, generator: torch.Generator) -> torch.Tensor:
-    """Shuffled indices of one epoch, int64, on the CPU; both parts are spread over time.
-
-    The first ``new`` indices stand for the new samples, the next ``old`` ones for the old; `epoch_sizes` of each.
-    """
-    fresh, replayed = epoch_sizes(new, old, settings)
-    both = torch.cat([epoch_order(new, fresh, generator), new + epoch_order(old, replayed, generator)])
+def mixed_order(
+    new: CrossSections, old: CrossSections, settings: FineTuningSettings, generator: torch.Generator
+) -> torch.Tensor:
+    """Shuffled dates of one epoch, as indices into ``joined(new, old)``, int64; both parts are spread over time."""
+    fresh, replayed = dates_per_epoch(new, old, settings)
+    both = torch.cat([epoch_order(len(new), fresh, generator), len(new) + epoch_order(len(old), replayed, generator)])
     return both[torch.randperm(len(both), generator=generator)]
 
 
@@ -134,17 +135,22 @@ def _continue(
     """Trains ``network`` in place; the history."""
     training, tuning = settings.training, settings.training.fine_tuning
     generator = torch.Generator().manual_seed(monthly_seed(training.seed, month))
+    fresh, replay = (cross_sections(part.session_index, training.max_cross_section) for part in (new, old))
+    sections = joined(fresh, replay)
+
+    def next_epoch() -> Epoch:
+        return batched(sections, mixed_order(fresh, replay, tuning, generator), tuning.batch_size, generator)
+
     outcome: Outcome[None] = optimise(
         network,
         tensors,
         tensors.samples(concatenated(new, old)),
-        lambda: mixed_order(len(new), len(old), tuning, generator),
+        next_epoch,
         Plan(
             epochs=tuning.epochs,
-            batch_size=tuning.batch_size,
             learning_rate=tuning.learning_rate,
             weight_decay=tuning.weight_decay,
-            huber_delta=training.huber_delta,
+            loss=training.loss,
             precision=precision,
         ),
         on_progress=on_progress,

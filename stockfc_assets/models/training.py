@@ -13,20 +13,21 @@ import torch
 
 from stockfc_assets.errors import ModelError
 from stockfc_assets.features.names import HORIZONS, SEQUENCE_WEEKS, SESSIONS_PER_WEEK
-from stockfc_assets.models.batches import PanelTensors, Predictions, epoch_order, predict
+from stockfc_assets.models.batches import PanelTensors, Predictions, predict
 from stockfc_assets.models.card import TrainedModel, sample_counts, training_card, window
+from stockfc_assets.models.cross_sections import CrossSections, Epoch, batched, cross_sections, epoch_order
 from stockfc_assets.models.guards import guard_values
-from stockfc_assets.models.losses import masked_huber
+from stockfc_assets.models.losses import LossValues, loss_sums, loss_values
 from stockfc_assets.models.network import ForecastNetwork
 from stockfc_assets.models.normalisation import fit_normalisation
 from stockfc_assets.models.optimise import Clock, OnProgress, Outcome, Plan, optimise
 from stockfc_assets.models.runtime import Precision, pick_device, resolve_precision, seeded
 from stockfc_assets.models.samples import Samples, Split, check_panel, evenly_in_time, training_split
-from stockfc_assets.models.validation import conformal_quantiles, scores
+from stockfc_assets.models.validation import interval_quantiles, scores
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import Panel
-    from stockfc_assets.settings import ModelSettings, TrainingSettings
+    from stockfc_assets.settings import LossSettings, ModelSettings, TrainingSettings
 
 MIN_SAMPLES = 64
 """Fewer training samples than this are refused: nothing could be learnt from them."""
@@ -73,13 +74,15 @@ def train_full(
             kind="full",
             parent=None,
             window=window(panel, split.train, validation),
-            samples=sample_counts(split.train, validation, per_epoch=_per_epoch(split.train, settings)),
+            samples=sample_counts(
+                split.train, validation, dates_per_epoch=_dates(_sections(split.train, training), training)
+            ),
             history=outcome.history,
             guards=guards_of(network, outcome.payload, realised, validation, outcome.history),
             seed=training.seed,
             precision=precision,
             data_versions=dict(data_versions or {}),
-            **_judgement(outcome.payload, realised, validation, month, settings),
+            **_judgement(outcome.payload, realised, panel, validation, month),
         ),
     )
 
@@ -88,6 +91,18 @@ def labels_of(panel: Panel, samples: Samples) -> np.ndarray:
     """Realised log returns float32 [n, 12] of the samples; NaN where a label does not count."""
     labels = panel.labels[samples.ticker_index, samples.session_index]
     return np.where(samples.labelled, labels, np.float32(np.nan))
+
+
+def validation_losses(
+    predictions: Predictions, realised: np.ndarray, samples: Samples, settings: LossSettings
+) -> LossValues:
+    """The training's loss of forecasts of ``samples`` (by session), over whole dates; realised as `labels_of`."""
+    sections = cross_sections(samples.session_index, len(samples))
+    (everything,) = batched(sections, torch.arange(len(sections)), len(samples)).batches(torch.device("cpu"))
+    scale = predictions.scale
+    arrays = (predictions.log_returns / scale, realised / scale, scale, samples.labelled)
+    grids = (everything.grid(torch.from_numpy(array)) for array in arrays)
+    return loss_values(loss_sums(*grids, settings), settings)
 
 
 def guards_of(
@@ -111,23 +126,29 @@ def guards_of(
 
 
 def _judgement(
-    predictions: Predictions, realised: np.ndarray, validation: Samples, month: dt.date, settings: ModelSettings
+    predictions: Predictions, realised: np.ndarray, panel: Panel, validation: Samples, month: dt.date
 ) -> dict[str, Any]:
     """Scores and interval quantiles from the validation samples."""
-    quantiles, counts = conformal_quantiles(
-        predictions.log_returns, realised, predictions.scale, settings.interval_level
-    )
+    as_of, label_end = panel.sessions[validation.session_index], panel.label_end[validation.session_index]
     return {
         "validation": {
             "basis": f"validation period of the full training of {month:%Y-%m}",
             **scores(predictions.log_returns, realised, validation.session_index),
         },
-        "interval": {"level": settings.interval_level, "quantile": quantiles, "n": counts},
+        "interval": interval_quantiles(
+            predictions.log_returns, realised, predictions.scale, as_of=as_of, label_end=label_end
+        ),
     }
 
 
-def _per_epoch(train: Samples, settings: ModelSettings) -> int:
-    return min(len(train), settings.training.full.samples_per_epoch or len(train))
+def _sections(train: Samples, training: TrainingSettings) -> CrossSections:
+    return cross_sections(train.session_index, training.max_cross_section)
+
+
+def _dates(sections: CrossSections, training: TrainingSettings) -> int:
+    """How many dates an epoch reads."""
+    draw = training.full.samples_per_epoch
+    return len(sections) if draw is None else sections.dates_of(draw)
 
 
 def _fit(
@@ -145,27 +166,26 @@ def _fit(
     training, full = settings.training, settings.training.full
     tensors = PanelTensors(panel, device)
     generator = torch.Generator().manual_seed(training.seed)
-    realised = torch.from_numpy(labels_of(panel, validation))
-    labelled = torch.from_numpy(validation.labelled)
+    sections = _sections(train, training)
 
-    def validate() -> tuple[float, Predictions]:
+    def next_epoch() -> Epoch:
+        order = epoch_order(len(sections), _dates(sections, training), generator)
+        return batched(sections, order, full.batch_size, generator)
+
+    def validate() -> tuple[LossValues, Predictions]:
         predictions = predict(network, tensors, validation)
-        scale = torch.from_numpy(predictions.scale)
-        scaled = torch.from_numpy(predictions.log_returns) / scale
-        loss, labels = masked_huber(scaled, realised / scale, labelled, training.huber_delta)
-        return float(loss / labels), predictions
+        return validation_losses(predictions, labels_of(panel, validation), validation, training.loss), predictions
 
     return optimise(
         network,
         tensors,
         tensors.samples(train),
-        lambda: epoch_order(len(train), full.samples_per_epoch, generator),
+        next_epoch,
         Plan(
             epochs=full.epochs,
-            batch_size=full.batch_size,
             learning_rate=full.learning_rate,
             weight_decay=full.weight_decay,
-            huber_delta=training.huber_delta,
+            loss=training.loss,
             precision=precision,
             decay=True,
             patience=full.patience,

@@ -6,6 +6,7 @@ Overlapping horizons are not independent: these figures describe, and carry no t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from stockfc_assets.features.names import HORIZONS
 
 MIN_CROSS_SECTION = 3
 """Stocks that a date needs before ranks across them are compared."""
+
+QUANTILE_LEVELS = tuple(step / 50 for step in range(1, 50))
+"""0.02 to 0.98: wherever the adaptive level of an interval may wander."""
+
+ROUNDING = 1e-9
 
 
 def scores(predicted: np.ndarray, realised: np.ndarray, session: np.ndarray) -> dict[str, Any]:
@@ -67,25 +73,63 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
     return (last - (counts - 1) / 2)[which]
 
 
-def conformal_quantiles(
-    predicted: np.ndarray, realised: np.ndarray, scale: np.ndarray, level: float
-) -> tuple[list[float | None], list[int]]:
-    """(quantile, n) per horizon of |realised - predicted| / scale, [n, 12] each, realised NaN = does not count.
+def interval_quantiles(
+    predicted: np.ndarray, realised: np.ndarray, scale: np.ndarray, as_of: np.ndarray, label_end: np.ndarray
+) -> dict[str, Any]:
+    """The card's ``interval``: how far outcomes fell from forecasts, as quantiles of |realised - predicted| / scale.
 
-    The interval predicted -+ quantile x scale covers a new, exchangeable outcome with at least ``level``: split
-    conformal prediction (Lei et al. 2018, eq. 2.1 f.): the ceil((n + 1) level)-th smallest residual; None where n is
-    too small.
+    predicted, realised, scale: float [n, 12], realised NaN = does not count; as_of: datetime64[D] [n]; label_end:
+    datetime64[D] [n, 12], equal on equal as-of dates. Returns levels [49] (0.02 to 0.98), quantiles [12][49] rounded to
+    6 decimals, n [12] and n_effective [12] residuals.
+
+    The interval predicted -+ quantile x scale covers a new, exchangeable outcome with at least its level: split
+    conformal prediction (Lei et al. 2018, eq. 2.1 f.), the ceil((n + 1) level) / n quantile of n residuals. Labels that
+    overlap in time nearly repeat each other, and n copies of a residual say what one says: the correction counts
+    ``n_effective``, the stocks of an average date x the label intervals that fit one behind the other. None where that
+    is too few for the level. Stocks count as separate although the market moves them together.
     """
-    quantiles: list[float | None] = []
-    counts: list[int] = []
     residuals = np.abs(realised.astype(np.float64) - predicted) / scale
-    for column in range(residuals.shape[1]):
-        known = np.sort(residuals[np.isfinite(residuals[:, column]), column])
-        # The tolerance keeps 0.8 x 10 from being the 9th when the product is a rounding error above 8.
-        position = math.ceil((len(known) + 1) * level - 1e-9)
-        quantiles.append(float(known[position - 1]) if position <= len(known) else None)
-        counts.append(len(known))
-    return quantiles, counts
+    quantiles, counts, effective = [], [], []
+    for column in range(len(HORIZONS)):
+        known = np.isfinite(residuals[:, column])
+        dates, first = np.unique(as_of[known], return_index=True)
+        periods = separate_periods(dates, label_end[known, column][first])
+        count = int(known.sum())
+        counts.append(count)
+        effective.append(count * periods // max(len(dates), 1))
+        quantiles.append(conformal_quantiles(residuals[known, column], effective[-1], QUANTILE_LEVELS))
+    return {"levels": list(QUANTILE_LEVELS), "quantiles": quantiles, "n": counts, "n_effective": effective}
+
+
+def conformal_quantiles(residuals: np.ndarray, n_effective: int, levels: Sequence[float]) -> list[float | None]:
+    """The ceil((n_effective + 1) level) / n_effective quantile of finite ``residuals`` [n] for each level, 6 decimals.
+
+    None where that is beyond 1: no residual seen so far bounds so large a share of outcomes.
+    """
+    ordered = np.sort(residuals)
+    quantiles: list[float | None] = []
+    for level in levels:
+        # The tolerances keep 0.8 x 10 from being the 9th when the product is a rounding error above 8.
+        wanted = math.ceil((n_effective + 1) * level - ROUNDING)
+        if wanted > n_effective:
+            quantiles.append(None)
+            continue
+        position = math.ceil(len(ordered) * wanted / n_effective - ROUNDING)
+        quantiles.append(round(float(ordered[position - 1]), 6))
+    return quantiles
+
+
+def separate_periods(starts: np.ndarray, ends: np.ndarray) -> int:
+    """How many of the intervals from ``starts`` to ``ends`` (both ascending [d]) fit one behind the other.
+
+    The most that are possible: always taking the one that ends first (Kleinberg and Tardos 2006, section 4.1). One may
+    begin on the day on which another ends: the two share a price, but no return.
+    """
+    count, position = 0, 0
+    while position < len(starts):
+        count += 1
+        position = int(np.searchsorted(starts, max(ends[position], starts[position] + 1)))
+    return count
 
 
 def _figures(predicted: np.ndarray, realised: np.ndarray) -> dict[str, Any]:

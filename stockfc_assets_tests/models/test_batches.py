@@ -1,22 +1,16 @@
-"""Batches: gathering by index against the NumPy reference, the order of an epoch, the loss."""
+"""Batches: gathering by index against the NumPy reference, and the network's own predictions."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 import numpy as np
-import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from stockfc_assets.features.panel import gather
-from stockfc_assets.models.batches import PanelTensors, epoch_order, predict
-from stockfc_assets.models.fine_tuning import epoch_sizes, mixed_order
-from stockfc_assets.models.losses import masked_huber
+from stockfc_assets.models.batches import PanelTensors, predict
 from stockfc_assets.models.network import ForecastNetwork
 from stockfc_assets.models.samples import matured_before
-from stockfc_assets.settings import FineTuningSettings
 from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings
 
 PANEL = random_panel()
@@ -58,57 +52,3 @@ def test_predictions_are_the_networks_own() -> None:
         np.testing.assert_allclose(found.encodings, network.encode(weekly).numpy(), atol=1e-6)
     np.testing.assert_allclose(found.log_returns, expected.numpy(), atol=1e-7)
     assert found.scale.shape == found.log_returns.shape == (len(samples), 12)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 500), st.integers(1, 600), st.integers(0, 10_000))
-def test_an_epoch_draws_one_sample_from_each_stretch_of_time(count: int, draw: int, seed: int) -> None:
-    order = epoch_order(count, draw, torch.Generator().manual_seed(seed))
-    if draw >= count:
-        assert sorted(order.tolist()) == list(range(count))
-        return
-    assert len(set(order.tolist())) == draw
-    stretch = (
-        np.searchsorted(np.array([i * count // draw for i in range(draw + 1)]), np.sort(order.numpy()), side="right")
-        - 1
-    )
-    np.testing.assert_array_equal(stretch, np.arange(draw))
-
-
-def test_epochs_follow_from_the_seed_and_differ() -> None:
-    first, second = (epoch_order(1000, 200, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert torch.equal(first, second)
-    generator = torch.Generator().manual_seed(5)
-    assert not torch.equal(epoch_order(1000, 200, generator), epoch_order(1000, 200, generator))
-    assert not torch.equal(first, first.sort().values)
-
-
-@pytest.mark.parametrize(
-    ("new", "old", "share", "expected"),
-    [
-        (10_000, 50_000, 0.33, (700, 345)),
-        (300, 50_000, 0.33, (300, 148)),
-        (300, 10, 0.33, (300, 10)),
-        (5, 9, 0.0, (5, 0)),
-    ],
-)
-def test_an_epoch_of_fine_tuning_mixes_new_and_old(new: int, old: int, share: float, expected: tuple[int, int]) -> None:
-    tuning = FineTuningSettings(new_samples=700, replay_share=share)
-    assert epoch_sizes(new, old, tuning) == expected
-    order = mixed_order(new, old, tuning, torch.Generator().manual_seed(0)).numpy()
-    assert ((order < new).sum(), (order >= new).sum()) == expected
-    assert len(set(order.tolist())) == sum(expected)
-    assert order.max() < new + old
-    assert (np.diff((order < new).astype(int)) != 0).any() == (expected[1] > 0)
-
-
-def test_loss_is_hubers_over_the_labels_that_count() -> None:
-    predicted = torch.tensor([[0.5, 0.0, 9.0], [3.0, 1.0, 1.0]])
-    target = torch.tensor([[0.0, float("nan"), 9.0], [0.0, 1.0, float("nan")]])
-    labelled = torch.tensor([[True, False, False], [True, True, False]])
-    predicted.requires_grad_()
-    total, count = masked_huber(predicted, target, labelled, delta=1.0)
-    assert (total.item(), count.item()) == (0.125 + 2.5 + 0.0, 3)
-    assert total.dtype == torch.float64
-    total.backward()
-    assert torch.equal(predicted.grad, torch.tensor([[0.5, 0.0, 0.0], [1.0, 0.0, 0.0]]))

@@ -42,6 +42,7 @@ def test_continues_from_the_parent_and_leaves_it_alone(panel: Panel, parent: Tra
 def test_card_names_parent_and_samples(panel: Panel, parent: TrainedModel, child: TrainedModel) -> None:
     card = child.card
     new, old = newly_matured(panel, PARENT_MONTH, MONTH), matured_before(panel, PARENT_MONTH)
+    dates = round(128 / (len(new) / len(np.unique(new.session_index))))
     assert (card["kind"], card["parent"], card["month"]) == ("fine_tuned", parent.model_id, "2022-03")
     assert card["trained_through"] == "2022-02-28"
     assert card["samples"] == {
@@ -51,11 +52,13 @@ def test_card_names_parent_and_samples(panel: Panel, parent: TrainedModel, child
         "validation_labels": parent.card["samples"]["validation_labels"],
         "new": len(new),
         "replay": len(old),
-        "per_epoch": 128 + 63,
+        "dates_per_epoch": dates + round(dates * 0.33 / 0.67),
     }
     assert card["interval"] == parent.card["interval"]
     assert [epoch["best"] for epoch in card["history"]] == [False, True]
-    assert {epoch["validation_loss"] for epoch in card["history"]} == {None}
+    for term in ("loss", "huber", "rank", "spread"):
+        assert {epoch[f"validation_{term}"] for epoch in card["history"]} == {None}
+        assert all(np.isfinite(epoch[f"train_{term}"]) for epoch in card["history"])
 
 
 def test_no_score_is_claimed_on_labels_that_overlap_with_what_the_parent_was_trained_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,17 +16,21 @@ import pytest
 import torch
 
 from stockfc_assets.errors import ModelError
+from stockfc_assets.features.names import HORIZONS
 from stockfc_assets.features.panel import Panel
 from stockfc_assets.models import optimise as optimise_module
-from stockfc_assets.models.batches import PanelTensors, epoch_order, predict
+from stockfc_assets.models.batches import PanelTensors, predict
 from stockfc_assets.models.card import TrainedModel
 from stockfc_assets.models.checkpoint import checkpoint_bytes
-from stockfc_assets.models.network import ForecastNetwork
+from stockfc_assets.models.cross_sections import Epoch, batched, cross_sections, epoch_order
+from stockfc_assets.models.losses import LossValues
+from stockfc_assets.models.network import VOLATILITY_INDEX, ForecastNetwork
 from stockfc_assets.models.optimise import Plan, ProgressEvent, optimise
 from stockfc_assets.models.runtime import resolve_precision, seeded
-from stockfc_assets.models.samples import matured_before, training_split
-from stockfc_assets.models.training import labels_of, train_full
-from stockfc_assets.models.validation import conformal_quantiles, scores
+from stockfc_assets.models.samples import Samples, matured_before, training_split
+from stockfc_assets.models.training import labels_of, train_full, validation_losses
+from stockfc_assets.models.validation import interval_quantiles, scores
+from stockfc_assets.settings import LossSettings
 from stockfc_assets_tests.models.conftest import PARENT_MONTH
 from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings
 
@@ -35,8 +40,14 @@ LEARNING = {"samples_per_epoch": 600, "epochs": 12, "batch_size": 32, "validatio
 
 
 def plan(**changes: object) -> Plan:
-    usual = {"epochs": 3, "batch_size": 32, "learning_rate": 1e-2, "weight_decay": 0.0, "huber_delta": 1.0}
-    return Plan(**(usual | {"precision": "float32"} | changes))
+    usual = {"epochs": 3, "learning_rate": 1e-2, "weight_decay": 0.0, "loss": LossSettings(), "precision": "float32"}
+    return Plan(**(usual | changes))
+
+
+def epoch(samples: Samples, batch_size: int, dates: int | None = None, seed: int = 0) -> Epoch:
+    sections = cross_sections(samples.session_index, limit=64)
+    generator = torch.Generator().manual_seed(seed)
+    return batched(sections, epoch_order(len(sections), dates, generator), batch_size, generator)
 
 
 def test_finds_what_there_is_to_learn(panel: Panel) -> None:
@@ -48,13 +59,32 @@ def test_finds_what_there_is_to_learn(panel: Panel) -> None:
     assert model.card["guards"]["spread_ratio"] > 0.3
 
 
+def test_rank_and_spread_find_between_stocks_what_huber_alone_loses_in_the_market() -> None:
+    """A common move of each date, 1.5 times the stocks' own noise and twice the signal: Huber alone gives up."""
+    panel = random_panel(n_tickers=12, signal=0.7, seed=3)
+    scale = panel.features[..., VOLATILITY_INDEX, None] * np.sqrt(np.array(HORIZONS, dtype=np.float32) / 12)
+    market = np.random.default_rng(0).normal(0, 1.5, panel.labels.shape[1:]).astype(np.float32)
+    panel = replace(panel, labels=panel.labels + scale * market)
+    full = LEARNING | {"samples_per_epoch": 768, "epochs": 6, "batch_size": 48}
+    huber, both = (
+        train_full(panel, tiny_settings(full=full, loss=loss), PARENT_MONTH).card
+        for loss in ({"rank_weight": 0, "spread_weight": 0}, {})
+    )
+    assert both["validation"]["overall"]["rank_ic"] > huber["validation"]["overall"]["rank_ic"] + 0.2
+    assert both["validation"]["overall"]["skill"] > huber["validation"]["overall"]["skill"]
+    assert both["guards"]["spread_ratio"] > 2 * huber["guards"]["spread_ratio"]
+
+
 def test_finds_nothing_where_there_is_nothing() -> None:
     model = train_full(random_panel(signal=0.0), tiny_settings(full=LEARNING | {"epochs": 4}), PARENT_MONTH)
     assert model.card["validation"]["overall"]["skill"] < 0.02
 
 
 def test_can_learn_a_few_samples_by_heart(panel: Panel) -> None:
-    samples = matured_before(panel, PARENT_MONTH).take(np.arange(0, 1500, 100))
+    samples = matured_before(panel, PARENT_MONTH)
+    samples = samples.take(
+        np.flatnonzero(np.isin(samples.session_index, np.unique(samples.session_index)[[0, 90, 200]]))
+    )
     tensors = PanelTensors(panel, CPU)
     with seeded(0, 1, CPU):
         network = ForecastNetwork(tiny_settings().network)
@@ -62,11 +92,14 @@ def test_can_learn_a_few_samples_by_heart(panel: Panel) -> None:
             network,
             tensors,
             tensors.samples(samples),
-            lambda: torch.arange(len(samples)),
-            plan(epochs=150, learning_rate=3e-2, huber_delta=100.0),
+            lambda: epoch(samples, len(samples)),
+            plan(epochs=150, learning_rate=3e-2, loss=LossSettings(huber_delta=100.0)),
         )
-    losses = [epoch["train_loss"] for epoch in outcome.history]
-    assert losses[-1] < 0.1 * losses[0]
+    first, last = outcome.history[0], outcome.history[-1]
+    assert first["samples"] == last["samples"] == len(samples)
+    for term in ("loss", "huber", "rank"):
+        assert last[f"train_{term}"] < 0.1 * first[f"train_{term}"], term
+    assert last["train_spread"] == 0
 
 
 def test_card_tells_what_was_trained(panel: Panel, parent: TrainedModel) -> None:
@@ -77,7 +110,7 @@ def test_card_tells_what_was_trained(panel: Panel, parent: TrainedModel) -> None
         "validation": len(split.validation),
         "train_labels": split.train.labels,
         "validation_labels": split.validation.labels,
-        "per_epoch": 512,
+        "dates_per_epoch": round(512 / (len(split.train) / len(np.unique(split.train.session_index)))),
     }
     days = panel.sessions
     assert card["window"] == {
@@ -101,34 +134,58 @@ def test_scores_and_intervals_are_of_the_weights_that_were_kept(panel: Panel, pa
     realised = labels_of(panel, validation)
     expected = scores(found.log_returns, realised, validation.session_index)
     assert parent.card["validation"]["overall"]["mse"] == pytest.approx(expected["overall"]["mse"], rel=1e-5)
-    quantiles, counts = conformal_quantiles(found.log_returns, realised, found.scale, 0.8)
-    assert parent.card["interval"]["n"] == counts
-    assert parent.card["interval"]["quantile"][:2] == pytest.approx(quantiles[:2], rel=1e-4)
-    assert parent.card["interval"]["quantile"][2:] == [None] * 10
+    rows = validation.session_index
+    expected = interval_quantiles(found.log_returns, realised, found.scale, panel.sessions[rows], panel.label_end[rows])
+    interval = parent.card["interval"]
+    assert interval["n"] == expected["n"]
+    assert min(interval["n_effective"][:2]) > 4
+    for horizon in (0, 1):
+        known = [value for value in expected["quantiles"][horizon] if value is not None]
+        assert interval["quantiles"][horizon][: len(known)] == pytest.approx(known, rel=1e-4)
+    assert interval["quantiles"][2:] == [[None] * len(interval["levels"])] * 10
+
+
+def test_every_term_is_in_the_history(parent: TrainedModel) -> None:
+    for entry in parent.card["history"]:
+        for part in ("train", "validation"):
+            loss, huber, rank, spread = (entry[f"{part}_{term}"] for term in ("loss", "huber", "rank", "spread"))
+            assert loss == pytest.approx(huber + 0.2 * rank + 0.05 * spread, rel=1e-6)
+            assert 0 < rank < 2
+            assert 0 <= spread <= 1
+
+
+def test_validation_is_judged_by_the_training_loss_over_whole_dates(panel: Panel, parent: TrainedModel) -> None:
+    validation = training_split(panel, PARENT_MONTH, validation_months=3, embargo_sessions=5).validation
+    found = predict(parent.network, PanelTensors(panel, CPU), validation)
+    losses = validation_losses(found, labels_of(panel, validation), validation, LossSettings())
+    best = next(entry for entry in parent.card["history"] if entry["best"])
+    for name, value in losses.named("validation").items():
+        assert value == pytest.approx(best[name], rel=1e-4), name
 
 
 def test_early_stopping_keeps_the_best_epoch(panel: Panel) -> None:
     tensors = PanelTensors(panel, CPU)
     samples = matured_before(panel, PARENT_MONTH)
     losses = iter([0.5, 0.4, 0.45, 0.41, 0.3])
+    orders = iter(range(5))
     seen: list[dict[str, torch.Tensor]] = []
     with seeded(0, 1, CPU):
         network = ForecastNetwork(tiny_settings().network)
 
-        def validate() -> tuple[float, int]:
+        def validate() -> tuple[LossValues, int]:
             seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
-            return next(losses), len(seen)
+            return LossValues(next(losses), 0.1, 0.9, 0.0), len(seen)
 
-        generator = torch.Generator().manual_seed(0)
         outcome = optimise(
             network,
             tensors,
             tensors.samples(samples),
-            lambda: epoch_order(len(samples), 64, generator),
+            lambda: epoch(samples, 32, dates=11, seed=next(orders)),
             plan(epochs=5, patience=2),
             validate=validate,
         )
     assert [epoch["validation_loss"] for epoch in outcome.history] == [0.5, 0.4, 0.45, 0.41]
+    assert {epoch["validation_rank"] for epoch in outcome.history} == {0.9}
     assert [epoch["best"] for epoch in outcome.history] == [False, True, False, False]
     assert outcome.payload == 2
     for name, tensor in network.state_dict().items():
@@ -152,17 +209,19 @@ def test_progress_is_told_every_few_seconds_and_at_the_end_of_an_epoch(panel: Pa
             network,
             tensors,
             tensors.samples(samples),
-            lambda: torch.arange(320),
+            lambda: epoch(samples, 32, dates=54),
             plan(epochs=2),
             on_progress=events.append,
             clock=clock,
         )
     assert [(event.epoch, event.step) for event in events] == [(1, 6), (1, 10), (2, 6), (2, 10)]
     assert {(event.epochs, event.steps) for event in events} == {(2, 10)}
-    assert [events[1].loss, events[3].loss] == [epoch["train_loss"] for epoch in outcome.history]
+    for event, entry in ((events[1], outcome.history[0]), (events[3], outcome.history[1])):
+        assert event.train.named("train").items() <= entry.items()
     assert events[-1].seconds_left == 0
     assert all(event.samples_per_second > 0 for event in events)
-    assert str(events[1]).startswith("epoch 1/2 step 10/10 loss 0.")
+    line = r"epoch 1/2 step 10/10 train_loss 0\.\d{4} train_huber 0\.\d{4} train_rank [01]\.\d{4} train_spread 0\.\d{4} \d+ "
+    assert re.match(line, str(events[1]))
 
 
 def test_a_loss_that_is_not_finite_stops_training_by_name(panel: Panel) -> None:
@@ -170,7 +229,7 @@ def test_a_loss_that_is_not_finite_stops_training_by_name(panel: Panel) -> None:
     labels[np.isfinite(labels)] = 1e38
     wild = replace(panel, labels=labels)
     with pytest.raises(ModelError, match=r"training loss is (inf|nan) at epoch 1, step 1; lower the learning rate"):
-        train_full(wild, tiny_settings(huber_delta=1e30), PARENT_MONTH)
+        train_full(wild, tiny_settings(loss={"huber_delta": 1e30}), PARENT_MONTH)
 
 
 def test_too_little_history_says_how_much_is_needed(panel: Panel) -> None:
