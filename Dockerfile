@@ -20,6 +20,8 @@ HEALTHCHECK CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0
 CMD ["dagster-webserver", "-h", "127.0.0.1", "-p", "3000", "-w", "workspace.yaml"]
 
 FROM base AS code
+# lightgbm is linked against the system's OpenMP, which the slim image lacks.
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN pip install --constraint constraints.txt --editable '.[train,yahoo]'
 USER stockfc
 EXPOSE 4000

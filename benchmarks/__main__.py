@@ -25,7 +25,15 @@ def main() -> None:
             row(name, measure())
         row("daily_predictions, 31 tickers, in process", _daily(platform_bench.bench_daily(data)), "<= 1 s, < 300 MB")
         row("daily_predictions, 4,000 tickers", _daily(platform_bench.bench_daily_4000(data)), "<= 20 s")
-    for script in ("market_bench", "features_bench", "training_bench", "inference_bench"):
+    for script in (
+        "market_bench",
+        "features_bench",
+        "training_bench",
+        "inference_bench",
+        "baselines_bench",
+        "scoring_bench",
+        "backtest_bench",
+    ):
         print(f"\n{script}")
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{script}"], cwd=REPO, capture_output=True, text=True, check=True

@@ -72,6 +72,7 @@ MODEL_FILES = ("onnx_model", "champion_model", "universe_enrichment")
 DAILY = """
 import datetime as dt, json, pathlib, sys, time
 from stockfc_assets.forecasts.daily import DailyForecaster
+from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.market.sources import effective_settings
 from stockfc_assets.configuration import load_settings
@@ -82,10 +83,11 @@ calendar = trading_calendar(settings.universe.exchange)
 forecaster = DailyForecaster(Warehouse(LocalStore(settings.data_root)), settings, calendar, source=source)
 session = dt.date.fromisoformat(sys.argv[1])
 record = {"overall": {"n": 0}, "horizons": []}
+target = IntervalTarget.nominal(settings.model.interval.level)
 times = []
 for _ in range(2):
     began = time.monotonic()
-    forecast = forecaster.forecast(session, track_record=record)
+    forecast = forecaster.forecast(session, track_record=record, target=target)
     times.append(time.monotonic() - began)
     if len(times) == 1:  # a forecasting process makes one forecast
         peak = int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

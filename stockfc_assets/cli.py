@@ -115,6 +115,29 @@ def monthly(month: dt.date | None, start: dt.date | None, end: dt.date | None) -
 
 
 @cli.command()
+@click.option("--month", type=_Month(), help="Month (default: the newest that was judged).")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as it is.")
+def gate(month: dt.date | None, as_json: bool) -> None:
+    """Show which model serves from a month on, and why: the gate's decision and its evidence."""
+    with _workbench() as bench:
+        record = bench.gate(month)
+        click.echo(json.dumps(record, indent=1, ensure_ascii=False) if as_json else terminal.gate_text(record))
+
+
+@cli.command()
+@click.option("--to", "month", type=_Month(), required=True, help="Month whose model is to serve.")
+@click.option("--reason", required=True, help="Why; it stands in the record and in Dagster.")
+def rollback(month: dt.date, reason: str) -> None:
+    """Let an earlier month's model serve from today on.
+
+    Forecasts of earlier sessions stay as they are. The model serves until newer ones have proved not worse, or
+    until the current month's own model is chosen the same way (docs/gate.md).
+    """
+    with _workbench() as bench:
+        bench.roll_back(month, reason)
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(as_json: bool) -> None:
     """Show what is stored, which model serves, the newest forecast and the last runs."""
@@ -135,6 +158,22 @@ def show(session: dt.date | None, top: int | None, as_json: bool) -> None:
             click.echo(json.dumps(document, indent=1, ensure_ascii=False))
         else:
             click.echo(terminal.forecast_text(document, top=top))
+
+
+@cli.command()
+@click.argument("ticker")
+@click.option("--session", type=_Date(), help="Session (default: the newest published one).")
+@click.option("--horizon", type=click.IntRange(1, 12), default=12, show_default=True, help="Months ahead.")
+@click.option("--json", "as_json", is_flag=True, help="Print all horizons as JSON.")
+def explain(ticker: str, session: dt.date | None, horizon: int, as_json: bool) -> None:
+    """Show which inputs moved the forecast of TICKER away from that of the session's typical stock."""
+    with _workbench() as bench:
+        document = bench.explain(ticker, session)
+        click.echo(
+            json.dumps(document, indent=1, ensure_ascii=False)
+            if as_json
+            else terminal.explanation_text(document, horizon=horizon)
+        )
 
 
 @cli.command()
@@ -159,6 +198,34 @@ def quality(start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
     with _workbench() as bench:
         documents = bench.quality(start, end)
         click.echo(json.dumps(documents, indent=1, ensure_ascii=False) if as_json else terminal.quality_text(documents))
+
+
+@cli.command()
+@click.option("--from", "start", type=_Date(), help="First session (default: that of the oldest published forecast).")
+@click.option("--to", "end", type=_Date(), help="Last session (default: the newest finished one).")
+@click.option(
+    "--horizon", type=click.IntRange(1, 12), help="Rank by the forecast so many months ahead (default: config)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def backtest(start: dt.date | None, end: dt.date | None, horizon: int | None, as_json: bool) -> None:
+    """Show what trading on the published forecasts would have brought, after costs.
+
+    Every month the stocks are ranked by the forecast of its last session and traded at the close of the session after.
+    docs/backtest.md has the rules, config/backtest.yaml the costs.
+    """
+    with _workbench() as bench:
+        document = bench.backtest(start, end, horizon)
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else terminal.backtest_text(document))
+
+
+@cli.command()
+@click.option("--month", type=_Month(), help="Month (default: the newest that was scored).")
+@click.option("--json", "as_json", is_flag=True, help="Print the published record as it is.")
+def scores(month: dt.date | None, as_json: bool) -> None:
+    """Show how published forecasts turned out, of those whose horizon was over when the month began."""
+    with _workbench() as bench:
+        document = bench.scores(month)
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else terminal.scores_text(document))
 
 
 @cli.command()

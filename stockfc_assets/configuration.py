@@ -28,6 +28,7 @@ from stockfc_assets.settings import (
     Universe,
     YahooSettings,
 )
+from stockfc_assets.trading_rules import BacktestSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -56,6 +57,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     sectors_file = config_dir / "sectors.yaml"
     model_file = config_dir / "model.yaml"
     quality_file = config_dir / "quality.yaml"
+    backtest_file = config_dir / "backtest.yaml"
     sectors = _parse(Sectors, _read_yaml(sectors_file), sectors_file).sectors
     model = _parse(ModelSettings, _read_yaml(model_file), model_file)
     universe = _parse(Universe, _read_yaml(universe_file), universe_file)
@@ -69,6 +71,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         sectors=sectors,
         model=model,
         quality=_parse(QualitySettings, _read_yaml(quality_file), quality_file),
+        backtest=_parse(BacktestSettings, _read_yaml(backtest_file), backtest_file),
     )
 
 

@@ -36,8 +36,10 @@ FILES = """
 | `training_panel/{month}.arrow` | Arrow IPC, memory-mapped: features [ticker, session, 23], static, position, labels |
 | `trained_model/{month}.safetensors`, `.json` | network weights and model card |
 | `onnx_model/{month}/model.onnx`, `model.json` | the exported model (raw features in, log returns out) and its card |
-| `champion_model/{month}.json` | which model serves from that month on, and why |
+| `champion_model/{month}.json` | which model serves from that month on, and why ([the gate](gate.md)) |
+| `champion_model/{month}.parquet` | forecasts of both sides on the month end before, never published: the gate's evidence |
 | `predictions/{session}.json`, `latest.json` | the published forecasts (below) |
+| `forecast_scores/{month}.json` | scores of what had matured when the month began: by horizon, sector, year, model |
 | `forecast_report/{session}.html` | one self-contained page |
 | `quality/{session}.json`, `{month}.json` | defects of a session's prices, a month's facts ([guide](data-quality.md)) |
 | `source.json` | which price source this root belongs to: prices of two sources are never mixed |
@@ -47,7 +49,7 @@ FILES = """
     {"timestamp": "2026-02-06T23:00:00", "session": "2026-02-06", "num_predictions": 31,
      "source": {"name": "simulated", "label": "...", "simulated": true},
      "model": {"id": "2026-02-...", "month": "2026-02", "trained_through": "...", "kind": "...", "status": "unproven"},
-     "interval_level": 0.8,
+     "interval_level": 0.8, "interval": {"level": 0.8, "alpha_by_horizon": [0.2, ...], "n": [...], "n_effective": [...]},
      "predictions": [
        {"ticker": "2914.T", "name": "...", "as_of_date": "2026-02-06", "current_price": 4250.5,
         "predictions": [{"month": 1, "predicted_price": 4280.2, "return": 0.007, "lower": ..., "upper": ...}, ... 12],
@@ -55,7 +57,10 @@ FILES = """
      "skipped": [{"ticker": "8729.T", "name": "...", "reason": "19 of 156 weeks of history"}],
      "track_record": {"matured_before": "...", "horizons": [...], "overall": {...}}}
 
-`return` is simple (price ratio - 1). `latest.json` is a copy of the newest session's file and never moves back in time.
+`return` is simple (price ratio - 1). `lower` to `upper` is to hold `level` of all outcomes: `alpha_by_horizon` is the
+miss rate at which it was drawn to do so, 1 - level moved by the misses of the forecasts that had matured; `n` and
+`n_effective` are the validation residuals behind it, all and those that do not overlap in time. `latest.json` is a copy of
+the newest session's file and never moves back in time.
 Keys may be added, none is removed.
 """
 

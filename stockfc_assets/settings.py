@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stockfc_assets.trading_rules import BacktestSettings
+
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -252,13 +254,33 @@ class NetworkSettings(Frozen):
     """Inputs are clipped at this many (scaled) median absolute deviations."""
 
 
+class LossSettings(Frozen):
+    """Loss = Huber + rank_weight x rank + spread_weight x spread (stockfc_assets/models/losses.py)."""
+
+    huber_delta: Positive = 1.0
+    """In units of the scaled target (volatility x sqrt(horizon) of the stock itself)."""
+    rank_weight: Annotated[float, Field(ge=0)] = 0.2
+    """Of 1 - soft rank correlation across the stocks of a date. Huber is about 0.3 and falls by a few hundredths; so
+    does this term at 0.2 when the correlation rises by 0.1. On the simulated market 0.05 finds less and 0.5 no more."""
+    rank_temperature: Positive = 0.3
+    """Of the soft ranks, in standard deviations of the date's forecasts: stocks within about this distance count as
+    partly tied, so that each pair pulls a little, and not only neighbours."""
+    spread_weight: Annotated[float, Field(ge=0)] = 0.05
+    """Of the squared shortfall of the spread of forecasts below its floor: one constant costs as much as a fifth of
+    Huber, forecasts above the floor nothing."""
+    spread_floor: Positive = 0.05
+    """Spread of forecasts across the stocks of a date / spread of outcomes, both in units of volatility. The best linear
+    forecast has its correlation with outcomes as this ratio, and 0.05 is what good forecasts of returns reach."""
+
+
 class FullTrainingSettings(Frozen):
     samples_per_epoch: Annotated[int, Field(ge=1)] | None = None
-    """Draw at most this many samples per epoch (a CPU's budget); null = all."""
+    """Draw about this many samples per epoch, as whole dates evenly over time (a CPU's budget); null = all dates."""
     epochs: Annotated[int, Field(ge=1)] = 4
     patience: Annotated[int, Field(ge=1)] = 2
     """Stop after this many epochs without a better validation loss; the best epoch's weights are kept."""
     batch_size: Annotated[int, Field(ge=1)] = 128
+    """About so many samples: batches hold whole dates."""
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     validation_months: Annotated[int, Field(ge=1)] = 18
@@ -273,9 +295,9 @@ class FineTuningSettings(Frozen):
     learning_rate: Positive = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     new_samples: Annotated[int, Field(ge=1)] = 700
-    """At most this many as-of samples with a label that matured in the last month."""
+    """About this many as-of samples with a label that matured in the last month, as whole dates."""
     replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.33
-    """Share of older samples in each epoch."""
+    """Share of older dates in each epoch."""
 
 
 class TrainingSettings(Frozen):
@@ -283,8 +305,10 @@ class TrainingSettings(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the processor multiplies it in hardware (CUDA, AMX), else float32."""
     threads: Annotated[int, Field(ge=1)] = 2
-    huber_delta: Positive = 1.0
-    """In units of the scaled target (volatility x sqrt(horizon) of the stock itself)."""
+    max_cross_section: Annotated[int, Field(ge=5)] = 64
+    """An epoch takes at most so many stocks of a date, at random: ranks among 64 say nearly what ranks among 4,000 say,
+    and a batch still holds several dates."""
+    loss: LossSettings = LossSettings()
     embargo_sessions: Annotated[int, Field(ge=0)] = 5
     retrain_every_months: Annotated[int, Field(ge=1)] = 12
     history_months: Annotated[int, Field(ge=60)] = 120
@@ -306,11 +330,46 @@ class GuardSettings(Frozen):
     """Largest absolute difference between torch and ONNX outputs."""
 
 
+class IntervalSettings(Frozen):
+    """The interval around a forecast, and how it follows its own misses (stockfc_assets/evaluation/intervals.py)."""
+
+    level: Annotated[float, Field(ge=0.02, le=0.98)] = 0.8
+    """Share of outcomes that it should hold."""
+    step: Ratio = 0.2
+    """Of each month's adjustment: 0 = fixed; above 0.36 it swings, because misses are known only after the horizon."""
+    highest_level: Annotated[float, Field(ge=0.02, le=0.98)] = 0.98
+    """After many misses it is widened to this level at most, ..."""
+    lowest_level: Annotated[float, Field(ge=0.02, le=0.98)] = 0.5
+    """... after few it is narrowed to this one at least."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> IntervalSettings:
+        if not self.lowest_level <= self.level <= self.highest_level:
+            raise ValueError(
+                f"level {self.level} is not between lowest_level {self.lowest_level} and highest_level {self.highest_level}"
+            )
+        return self
+
+
+class BaselineSettings(Frozen):
+    """The learning baselines (stockfc_assets/evaluation/baselines): fixed, never chosen by how they score."""
+
+    samples: Annotated[int, Field(ge=1)] = 20_000
+    """Fitted on at most this many samples: whole dates, evenly spaced in time."""
+    ridge_penalty: Positive = 1.0
+    """In units of an input's variance: 1 halves the weight of an input that varies alone."""
+    trees: Annotated[int, Field(ge=1)] = 60
+    leaves: Annotated[int, Field(ge=2)] = 8
+    learning_rate: Positive = 0.05
+    min_leaf_samples: Annotated[int, Field(ge=1)] = 200
+
+
 class ModelSettings(Frozen):
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     guards: GuardSettings = GuardSettings()
-    interval_level: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    baselines: BaselineSettings = BaselineSettings()
+    interval: IntervalSettings = IntervalSettings()
 
 
 # --- environment ------------------------------------------------------------------------------------------------------
@@ -357,6 +416,7 @@ class Settings(Frozen):
     sectors: dict[str, int]
     model: ModelSettings
     quality: QualitySettings = QualitySettings()
+    backtest: BacktestSettings = BacktestSettings()
     removed_stocks: tuple[str, ...] = ()
     """Tickers of ``universe`` that its file no longer lists: kept with their last date, because the past had them."""
 

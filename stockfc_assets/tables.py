@@ -131,10 +131,47 @@ class Predictions(dy.Schema):
         )
 
 
+class ShadowForecasts(dy.Schema):
+    """What the gate judges: on a month's last session, its own model (challenger) and the one that served before it."""
+
+    ticker = dy.String(primary_key=True, description="Listing code with exchange suffix")
+    session = dy.Date(primary_key=True, description="Last session of the month before the partition's; unseen by both")
+    horizon = dy.Int64(primary_key=True, min=1, max=12, description="Calendar months ahead")
+    challenger = dy.String(description="Identity of the session's month's own model")
+    challenger_log_return = dy.Float64(description="Its forecast log return over the horizon")
+    incumbent = dy.String(description="Identity of the model that served before that month")
+    incumbent_log_return = dy.Float64(description="Its forecast log return over the horizon")
+    volatility = dy.Float64(nullable=True, min=0, description="Trailing volatility that scales errors, annualised")
+
+
+class BaselineForecasts(dy.Schema):
+    """What each baseline would have said in the month before the partition's, fitted on what was known as it began.
+
+    Forecast log returns over the horizon, a column per baseline; null where the machine could not fit it.
+    """
+
+    ticker = dy.String(primary_key=True, description="Listing code with exchange suffix")
+    session = dy.Date(primary_key=True, description="As-of session of the forecast")
+    horizon = dy.Int64(primary_key=True, min=1, max=12, description="Calendar months ahead")
+    no_change = dy.Float32(nullable=True, description="Random walk: the price stays where it is")
+    drift = dy.Float32(nullable=True, description="The stock's own mean log return of the past three years, carried on")
+    momentum_12_1 = dy.Float32(
+        nullable=True, description="Rank across stocks by the return from twelve months to one month ago"
+    )
+    mean_reversion_1m = dy.Float32(nullable=True, description="Rank across stocks by the last month's return")
+    ridge = dy.Float32(
+        nullable=True, description="Ridge regression on the day's 23 weekly features and 6 company facts"
+    )
+    gradient_boosting = dy.Float32(
+        nullable=True, description="LightGBM on those and on statistics of the last 13 and 52 weeks"
+    )
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "universe": Universe,
     "raw_ohlcv": RawOhlcv,
     "universe_enrichment": UniverseEnrichment,
     "weekly_features": WeeklyFeatures,
     "daily_predictions": Predictions,
+    "baseline_forecasts": BaselineForecasts,
 }

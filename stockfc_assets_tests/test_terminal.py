@@ -44,3 +44,32 @@ def test_the_doctor_counts_what_failed():
     assert "FAIL  b" in text
     assert text.endswith("1 of 2 checks failed")
     assert terminal.doctor_text(findings[:1]).endswith("all is well")
+
+
+def test_the_gate_says_what_serves_why_and_on_which_numbers():
+    record = {
+        "month": "2026-03-01",
+        "decision": "rolled_back",
+        "model": {"id": "2026-01-aaa", "status": "rolled_back", "trained_through": "2025-12-30"},
+        "reason": "On 2026-03-05 a person chose 2026-01-aaa in place of 2026-03-bbb: too high",
+        "gate": {"reason": "2026-03-bbb passed its guards."},
+        "rollbacks": [{"reason": "On 2026-03-05 a person chose 2026-01-aaa in place of 2026-03-bbb: too high"}],
+        "evidence": {
+            "n_dates": 14, "horizons": [1, 2, 3], "window": ["2024-10-31", "2025-11-28"], "mse_difference": 0.0312,
+            "mse_t": 1.234, "rank_ic_difference": -0.0041, "rank_ic_t": None, "critical_t": 2.3,
+        },
+    }  # fmt: skip
+    assert terminal.gate_text(record).splitlines() == [
+        "month     2026-03",
+        "decision  rolled_back",
+        "serves    2026-01-aaa (rolled_back), trained through 2025-12-30",
+        "why       2026-03-bbb passed its guards.",
+        "          On 2026-03-05 a person chose 2026-01-aaa in place of 2026-03-bbb: too high",
+        "",
+        "New model against old, 14 month ends, 2024-10-31 to 2025-11-28, horizons 1 to 3; positive favours the new one",
+        "                          difference    HAC t  noise to",
+        "squared error (scaled)      +0.03120    +1.23     -2.30",
+        "rank IC                     -0.00410        -     -2.30",
+    ]
+    nothing = {**record, "model": None, "evidence": None, "rollbacks": [], "gate": record}
+    assert "serves    none" in terminal.gate_text(nothing)

@@ -12,10 +12,12 @@ from stockfc_assets.defs.partitions import Grids
 HISTORY = "history"
 DAILY_FORECAST = "daily_forecast"
 MONTHLY_MODEL = "monthly_model"
+ROLL_BACK = "roll_back"
+FORECAST_SCORES = "score_forecasts"
 
 
 def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
-    """history and daily_forecast on the sessions grid, monthly_model on the months grid."""
+    """history and daily_forecast on the sessions grid, monthly_model, roll_back and score_forecasts on the months grid."""
     prices = ["raw_ohlcv", "price_quality", "weekly_features"]
     return [
         dg.define_asset_job(
@@ -34,9 +36,33 @@ def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             MONTHLY_MODEL,
-            ["universe_enrichment", "fact_quality", "training_panel", "trained_model", "onnx_model", "champion_model"],
+            [
+                "universe_enrichment",
+                "fact_quality",
+                "training_panel",
+                "trained_model",
+                "onnx_model",
+                "champion_model",
+                "baseline_forecasts",
+                "forecast_scores",
+            ],
             partitions_def=grids.months,
             executor_def=dg.in_process_executor,
-            description="Company facts, training panel, model, ONNX file and the gate's decision for a month.",
+            description="Company facts, training panel, model, ONNX file, the gate's decision and the scores so far.",
+        ),
+        dg.define_asset_job(
+            ROLL_BACK,
+            ["champion_model"],
+            partitions_def=grids.months,
+            executor_def=dg.in_process_executor,
+            description="Another month's model serves from today on (config of champion_model: serve, reason); without "
+            "that config, the gate judges the month again.",
+        ),
+        dg.define_asset_job(
+            FORECAST_SCORES,
+            ["forecast_scores"],
+            partitions_def=grids.months,
+            executor_def=dg.in_process_executor,
+            description="Scores of what had matured when each month began, again: after forecasts of the past were published.",
         ),
     ]

@@ -19,11 +19,14 @@ from stockfc_assets import terminal
 from stockfc_assets.defs.build import build_definitions
 from stockfc_assets.defs.diagnosis import diagnose
 from stockfc_assets.defs.instance import TERMINAL_LOG, materialized, open_instance, run_job
-from stockfc_assets.defs.jobs import DAILY_FORECAST, HISTORY, MONTHLY_MODEL
+from stockfc_assets.defs.jobs import DAILY_FORECAST, FORECAST_SCORES, HISTORY, MONTHLY_MODEL, ROLL_BACK
 from stockfc_assets.defs.partitions import month_of, next_month
 from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets.errors import DataError, InputError, RunError
-from stockfc_assets.forecasts.daily import LATEST
+from stockfc_assets.features.weeks import add_months
+from stockfc_assets.forecasts.daily import LATEST, DailyForecaster
+from stockfc_assets.forecasts.explanation import explanation_document
+from stockfc_assets.forecasts.models import champion_before, champion_of
 from stockfc_assets.forecasts.publication import read_document
 from stockfc_assets.market.collect import unanswered
 from stockfc_assets.market.quality.session import QUALITY
@@ -37,6 +40,7 @@ ASSETS = {
     "trained_model": ".safetensors",
     "champion_model": ".json",
     "daily_predictions": ".parquet",
+    "forecast_scores": ".json",
     "forecast_report": ".html",
 }
 SHOWN_RUNS = 5
@@ -154,6 +158,7 @@ class Workbench:
     def daily_range(self, start: dt.date, end: dt.date | None) -> None:
         keys = self.session_range(start, end)
         self._run(DAILY_FORECAST, keys, f"forecasts of {len(keys)} sessions")
+        self._score_again(dt.date.fromisoformat(keys[0]))
 
     def monthly(self, start: dt.date | None, end: dt.date | None, *, walk: bool) -> None:
         """The model of one month, or of every month of a walk, in one run."""
@@ -168,6 +173,29 @@ class Workbench:
         self._run(MONTHLY_MODEL, [month.isoformat() for month in months], what)
         record = self.platform.warehouse.read_json(f"champion_model/{last}.json", remedy="run it again")
         self.say(record["reason"])
+
+    def roll_back(self, to: dt.date, reason: str) -> None:
+        """The model of the month ``to`` serves from today on, by a run that says why."""
+        from stockfc_assets.evaluation.shadow import candidate
+
+        current = self.month(None)
+        if not reason.strip():
+            raise InputError("--reason is empty; say why: it stands in the record")
+        card = candidate(self.platform.warehouse, self.settings, self.month(to))
+        standing = champion_of(self.platform.warehouse, current) or champion_before(self.platform.warehouse, current)
+        if standing and standing["model"] and standing["model"]["id"] == card["model_id"]:
+            raise InputError(f"--to {to:%Y-%m}: {card['model_id']} serves already")
+        config = {"ops": {"champion_model": {"config": {"serve": f"{to:%Y-%m}", "reason": reason}}}}
+        self._run(ROLL_BACK, [current.isoformat()], f"roll-back to the model of {to:%Y-%m}", config)
+        self.say(self.gate(current)["reason"])
+
+    def _score_again(self, first: dt.date) -> None:
+        """Scores of the months that were scored before forecasts from ``first`` on were published, and must count them."""
+        matured = add_months(first, 1)
+        scored = self.platform.warehouse.partitions("forecast_scores", ".json")
+        months = [key for key in scored if dt.date.fromisoformat(key) > matured]
+        if months:
+            self._run(FORECAST_SCORES, months, "scores" if len(months) == 1 else f"scores of {len(months)} months")
 
     def ensure_model(self, session: dt.date) -> None:
         """The model of the session's month, made unless it is there."""
@@ -229,6 +257,22 @@ class Workbench:
         self.say(f"Forecasts  {store.location(f'predictions/{session}.json')}")
         self.say(f"Report     {store.location(f'forecast_report/{session}.html')}")
 
+    def explain(self, ticker: str, session: dt.date | None) -> dict[str, Any]:
+        """Which inputs moved a published forecast. Raises InputError when ``ticker`` was not forecast on that session."""
+        published = self.document(session)
+        if ticker not in {stock["ticker"] for stock in published["predictions"]}:
+            reasons = {entry["ticker"]: entry["reason"] for entry in published["skipped"]}
+            raise InputError(
+                f"{ticker}: no forecast on {published['session']}: {reasons.get(ticker, 'not in the universe')}; "
+                "`stockfc show` lists the stocks that have one"
+            )
+        platform = self.platform
+        forecaster = DailyForecaster(platform.warehouse, self.settings, platform.calendar, source=published["source"])
+        explainer = forecaster.explainer(
+            dt.date.fromisoformat(published["session"]), dt.date.fromisoformat(f"{published['model']['month']}-01")
+        )
+        return explanation_document(explainer.explain(ticker), published, self.settings.sectors)
+
     def report(self, session: dt.date | None) -> str:
         """Writes the report of a published session again; returns where it is."""
         key = self.document(session)["session"]
@@ -271,6 +315,27 @@ class Workbench:
             ],
         }
 
+    def gate(self, month: dt.date | None) -> dict[str, Any]:
+        """The champion record of a month; by default the newest one."""
+        known = self.platform.warehouse.partitions("champion_model", ".json")
+        key = month.isoformat() if month else next(reversed(known), "")
+        if key not in known:
+            raise DataError(
+                f"no model was judged for {key[:7]}; run `stockfc monthly --month {key[:7]}`"
+                if key
+                else "no model was judged yet; run `stockfc monthly`"
+            )
+        return self.platform.warehouse.read_json(f"champion_model/{key}.json", remedy="run `stockfc monthly`")
+
+    def scores(self, month: dt.date | None) -> dict[str, Any]:
+        """How the forecasts that had matured before a month turned out; the newest month that was scored by default."""
+        if month is not None:
+            key, remedy = self.month(month).isoformat(), f"run `stockfc monthly --month {month:%Y-%m}`"
+        else:
+            scored = self.platform.warehouse.partitions("forecast_scores", ".json")
+            key, remedy = max(scored, default=self.month(None).isoformat()), "run `stockfc monthly`"
+        return self.platform.warehouse.read_json(f"forecast_scores/{key}.json", remedy=remedy)
+
     def quality(self, start: dt.date | None, end: dt.date | None) -> list[dict[str, Any]]:
         """The quality records of the sessions from ``start`` to ``end``; by default the newest one that is recorded."""
         warehouse = self.platform.warehouse
@@ -283,6 +348,19 @@ class Workbench:
         if not keys:
             raise DataError("no quality record of these sessions; run `stockfc backfill` over them first")
         return [warehouse.read_json(f"{QUALITY}/{key}.json", remedy="run `stockfc backfill --force`") for key in keys]
+
+    def backtest(self, start: dt.date | None, end: dt.date | None, horizon: int | None) -> dict[str, Any]:
+        """What trading on the forecasts published from ``start`` to ``end`` would have brought; by default on all of them."""
+        from stockfc_assets.evaluation.backtest_record import backtest_document, backtest_stored
+
+        warehouse = self.platform.warehouse
+        published = warehouse.partitions("daily_predictions")
+        if not published:
+            raise DataError("no forecast is published yet; run `stockfc daily --from ... --to ...` first")
+        keys = self.session_range(start or dt.date.fromisoformat(published[0]), end)
+        first, last = (dt.date.fromisoformat(key) for key in (keys[0], keys[-1]))
+        result = backtest_stored(warehouse, self.platform.calendar, self.settings, first, last, horizon=horizon)
+        return backtest_document(result, self.settings.backtest, self.platform.source_label())
 
     def doctor(self) -> list[dict[str, Any]]:
         return diagnose(self.platform, self.definitions, self.now)

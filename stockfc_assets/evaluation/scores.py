@@ -1,206 +1,260 @@
 """What forecasts were worth: scores of matured forecasts against what happened.
 
-A score without enough data is null, never 0. Errors and skill are in log returns.
+A score without enough data is null, never 0. Errors, spreads and widths are in log returns.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from stockfc_assets.features.grids import STALE_SESSIONS
+from stockfc_assets.evaluation.dates import (
+    FORECAST,
+    MIN_INDEPENDENT_HORIZONS,
+    MIN_STOCKS,
+    OUTCOME,
+    date_rank_ic,
+    date_scores,
+    group_by_forecast,
+    groups_of,
+    hac_t,
+    over_horizons,
+    overlap,
+    too_few_dates,
+)
+from stockfc_assets.evaluation.outcomes import KEY, realised_outcomes
 from stockfc_assets.features.names import HORIZONS
-from stockfc_assets.features.weeks import months_later
-from stockfc_assets.market.as_traded import adjusted_bars
 
-MIN_STOCKS = 5
-"""A correlation across fewer stocks than this says nothing: such dates are left out of IC and rank IC."""
-
-MIN_INDEPENDENT_HORIZONS = 3
-"""Fewer non-overlapping horizons than this give no t statistic: with a lag near the length of the series the Bartlett
-estimate of the variance goes to zero and t to infinity (Kiefer and Vogelsang 2005, Econometric Theory 21)."""
+__all__ = [
+    "DECIMALS",
+    "KEY",
+    "MIN_INDEPENDENT_HORIZONS",
+    "MIN_STOCKS",
+    "NOTHING_MATURED",
+    "TOO_FEW_PERIODS",
+    "hac_t",
+    "realised_outcomes",
+    "rounded",
+    "score_forecasts",
+    "score_samples",
+    "scored_samples",
+    "scores_by_model",
+    "scores_by_sector",
+    "scores_by_year",
+    "track_record",
+]
 
 NOTHING_MATURED = "no forecast has matured yet"
+TOO_FEW_PERIODS = "too few independent periods"
 
 DECIMALS = 8
 """Of published scores: beyond the last bits, which may differ between machines."""
 
-KEY = ["ticker", "session", "horizon"]
+BREAKDOWN = ("n", "n_dates", "mse", "skill", "rank_ic", "hit_rate")
+
+_INSIDE = OUTCOME.is_between(
+    (pl.col("lower") / pl.col("current_price")).log(), (pl.col("upper") / pl.col("current_price")).log()
+)
+_RIGHT_SIDE = pl.when((FORECAST != 0) & (OUTCOME != 0)).then(FORECAST.sign() == OUTCOME.sign())
+_TOTALS = {
+    "n": pl.len(),
+    "squared_error": ((OUTCOME - FORECAST) ** 2).sum(),
+    "squared_outcome": (OUTCOME**2).sum(),
+    "absolute_error": (OUTCOME - FORECAST).abs().sum(),
+    "sides": _RIGHT_SIDE.count(),
+    "right_sides": _RIGHT_SIDE.sum(),
+    "intervals": _INSIDE.count(),
+    "inside": _INSIDE.sum(),
+    "width": (pl.col("upper") / pl.col("lower")).log().sum(),
+}
+"""Sums from which every pooled score follows, so that those of all horizons are sums of theirs."""
 
 
-def realised_outcomes(raw: pl.DataFrame, forecasts: pl.DataFrame, known_before: dt.date) -> pl.DataFrame:
-    """What happened to each forecast whose horizon was over before ``known_before``.
+def scored_samples(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """The forecasts that have an outcome, with it: what all scores are computed from, sorted by horizon, session, ticker.
 
-    ``raw`` (tables.RawOhlcv) holds every session from the first forecast to the last before ``known_before``, without
-    gaps; ``forecasts`` has columns ticker, session, horizon. Returns ticker, session, horizon and realised_log_return,
-    sorted: the split-adjusted log return from the session to the last one on or before session + horizon months, or to
-    the ticker's newest close at most `STALE_SESSIONS` sessions before it (as the labels of the panel). No row where the
-    label ends on or after ``known_before``, or where the ticker has no price at either end.
+    ``forecasts`` has ticker, session, horizon, log_return, lower, upper, current_price (lower and upper are prices,
+    null without interval) and any other columns, which are kept; ``outcomes`` has ticker, session, horizon and
+    realised_log_return. Tickers become an Enum. Rows with a null forecast or outcome are left out; the order of rows
+    does not matter.
     """
-    bars = adjusted_bars(raw, known_before - dt.timedelta(days=1)).select(
-        "ticker", "session", log_close=pl.col("close").log()
-    )
-    matured = forecasts.select(KEY).join(
-        _label_ends(forecasts, bars["session"], known_before), on=["session", "horizon"]
-    )
-    ended = bars.select("ticker", last_session="session", last_log_close="log_close").sort("last_session")
-    return (
-        matured.join(bars, on=["ticker", "session"])
-        .sort("end")
-        .join_asof(ended, left_on="end", right_on="last_session", by="ticker", check_sortedness=False)
-        .filter(pl.col("last_session") >= pl.col("oldest"), pl.col("last_session") > pl.col("session"))
-        .select(*KEY, realised_log_return=pl.col("last_log_close") - pl.col("log_close"))
-        .sort(KEY)
-    )
+    tickers = pl.Enum(pl.concat([forecasts["ticker"], outcomes["ticker"]]).unique().sort())
+    ticker = pl.col("ticker").cast(tickers)
+    # One horizon after the other: a join of all at once needs several times the memory and twice the time.
+    parts = [
+        forecasts.filter(pl.col("horizon") == horizon)
+        .with_columns(ticker)
+        .join(outcomes.filter(pl.col("horizon") == horizon).with_columns(ticker), on=KEY)
+        .drop_nulls(["log_return", "realised_log_return"])
+        .sort("session", "ticker")
+        for horizon in HORIZONS
+    ]
+    return pl.concat(parts)
 
 
 def score_forecasts(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> dict[str, Any]:
-    """Scores per horizon and over all horizons, of the forecasts that have an outcome.
+    """`score_samples` of the forecasts that have an outcome; frames as in `scored_samples`."""
+    return score_samples(scored_samples(forecasts, outcomes))
 
-    ``forecasts`` has ticker, session, horizon, log_return, lower, upper, current_price (lower and upper are prices,
-    null without interval); ``outcomes`` has ticker, session, horizon, realised_log_return. Returns ``{"overall":
-    {...}, "horizons": [{"horizon": 1, ...}, ... 12]}`` with, in each:
+
+def score_samples(samples: pl.DataFrame) -> dict[str, Any]:
+    """Scores per horizon and over all horizons. Returns ``{"overall": {...}, "horizons": [{"horizon": 1, ...}, ... 12]}``.
+
+    ``samples`` as `scored_samples` makes them. In each:
 
     - ``n``, ``n_dates``: forecasts and as-of dates;
     - ``mse``, ``mse_random_walk``, ``mae``, and ``skill`` = 1 - MSE / MSE of "no change";
-    - ``ic``, ``rank_ic``: mean over dates of the Pearson and Spearman correlation across stocks. Left out are dates
-      with fewer than `MIN_STOCKS` stocks or with all forecasts or all outcomes equal;
-    - ``ic_hac_t``, ``rank_ic_hac_t``: their t statistics, see `hac_t`. The lag is the largest number of as-of dates
-      inside one label interval, so that it spans the horizon whether forecasts were made daily or monthly;
+    - ``skill_hac_t``: t of the mean over dates of the squared error that the forecast saves (Diebold and Mariano 1995,
+      Journal of Business & Economic Statistics 13);
+    - ``ic``, ``rank_ic``, ``decile_spread``: means over dates of `dates.date_scores`; ``groups`` says how many groups
+      the spread and the calibration cut the stocks into (10, or 5 where the median date has fewer than 20 stocks);
+    - ``ic_hac_t``, ``rank_ic_hac_t``, ``decile_spread_hac_t``: their t statistics, see `dates.hac_t`. The lag is the
+      largest number of as-of dates inside one label interval, so that it spans the horizon whether forecasts were made
+      daily or monthly;
+    - ``icir``: mean / standard deviation (n - 1) of the rank IC per date. Per as-of date, not annualised, and blind to
+      overlap: compare it between models on the same dates only;
     - ``hit_rate``: share of forecasts with the sign of the outcome; a forecast or an outcome of exactly 0 takes no side
       and is left out;
-    - ``coverage``: share of outcomes inside the interval, among the forecasts that have one.
+    - ``coverage``, ``width``: share of outcomes inside the interval and its mean log width, log(upper / lower), among
+      the forecasts that have one;
+    - ``calibration``: by group of forecast, lowest first, over all dates: group (from 1), n, forecast and outcome (means);
+    - ``note``: null, or why the sample says little.
 
-    Overall pools the rows of all horizons; its correlations are first averaged over the horizons of a date, and the lag
-    is that of the longest horizon. Without any forecast, ``n`` is 0 and every score is null.
+    Overall pools the rows of all horizons (its calibration pools group k of each horizon); what is per date is first
+    averaged over the horizons of a date, and the lag is that of the longest horizon. Without any forecast, ``n`` is 0
+    and every score is null.
     """
-    scored = forecasts.join(outcomes, on=KEY).drop_nulls(["log_return", "realised_log_return"]).sort(KEY)
-    correlations = _correlations(scored)
-    horizons = [
-        {
-            "horizon": horizon,
-            **_scores(
-                scored.filter(pl.col("horizon") == horizon), correlations.filter(pl.col("horizon") == horizon), horizon
-            ),
-        }
-        for horizon in HORIZONS
-    ]
-    by_date = correlations.group_by("session").agg(pl.col("ic", "rank_ic").mean()).sort("session")
-    longest = scored["horizon"].max() or HORIZONS[-1]
-    return {"overall": _scores(scored, by_date, longest), "horizons": horizons}
+    groups = groups_of(samples)
+    dates = date_scores(samples, groups)
+    totals = samples.group_by("horizon").agg(**_TOTALS).sort("horizon")
+    calibration = _calibration(samples, groups)
+    horizons = []
+    for horizon in HORIZONS:
+        own = pl.col("horizon") == horizon
+        scores = _scores(totals.filter(own), dates.filter(own), calibration.filter(own), horizon)
+        horizons.append({"horizon": horizon, "groups": groups, **scores})
+    longest = samples["horizon"].max() or HORIZONS[-1]
+    overall = _scores(totals, over_horizons(dates), calibration, longest)
+    return {"overall": {"groups": groups, **overall}, "horizons": horizons}
+
+
+def scores_by_sector(samples: pl.DataFrame) -> list[dict[str, Any]]:
+    """One row per ``sector``, sorted: sector and `BREAKDOWN`, over all horizons.
+
+    ``samples`` as `scored_samples` makes them. rank_ic compares the stocks of a sector with each other, and is null
+    where no date has `dates.MIN_STOCKS` of them.
+    """
+    return _breakdown(samples, "sector")
+
+
+def scores_by_year(samples: pl.DataFrame) -> list[dict[str, Any]]:
+    """One row per calendar year of the as-of session, sorted: year and `BREAKDOWN`, over all horizons."""
+    return _breakdown(samples.with_columns(year=pl.col("session").dt.year()), "year")
+
+
+def scores_by_model(samples: pl.DataFrame) -> list[dict[str, Any]]:
+    """One row per ``model_id``, sorted: model_id and `BREAKDOWN`, over all horizons."""
+    return _breakdown(samples, "model_id")
 
 
 def track_record(forecasts: pl.DataFrame, raw: pl.DataFrame, *, known_before: dt.date) -> dict[str, Any]:
     """The scores of all forecasts that had matured before ``known_before``, as published beside every forecast.
 
     ``forecasts`` (tables.Predictions) and ``raw`` (tables.RawOhlcv) as in `realised_outcomes`. Keys: matured_before
-    (ISO date: every label ended before it), horizons (12), overall, note (null, or why there are no scores yet).
+    (ISO date: every label ended before it), horizons (12), overall, note (null, or why there are no scores yet). The
+    scores are those of `score_samples` without the calibration, which `record.forecast_scores` publishes.
     """
     scores = score_forecasts(forecasts, realised_outcomes(raw, forecasts, known_before))
+    for row in (scores["overall"], *scores["horizons"]):
+        del row["calibration"]
     return {
         "matured_before": known_before.isoformat(),
-        "horizons": [_rounded(row) for row in scores["horizons"]],
-        "overall": _rounded(scores["overall"]),
+        **rounded(scores),
         "note": NOTHING_MATURED if scores["overall"]["n"] == 0 else None,
     }
 
 
-def hac_t(series: np.ndarray, lag: int) -> float | None:
-    """t statistic of the mean of ``series`` [n] with the Newey-West (1987, Econometrica 55) error, Bartlett kernel.
-
-    variance of the mean = (g_0 + 2 sum_{l=1..lag} (1 - l / (lag + 1)) g_l) / n, with g_l the autocovariance (divisor n)
-    of the demeaned series; no small-sample factor. None when the series is shorter than `MIN_INDEPENDENT_HORIZONS` x
-    (lag + 1) or does not vary.
-    """
-    count = len(series)
-    if count < max(2, MIN_INDEPENDENT_HORIZONS * (lag + 1)):
-        return None
-    mean = float(series.mean())
-    deviation = series - mean
-    if np.ptp(series) <= 1e-12 * max(1.0, abs(mean)):
-        return None
-    variance = float(deviation @ deviation) / count
-    for shift in range(1, lag + 1):
-        autocovariance = float(deviation[shift:] @ deviation[:-shift]) / count
-        variance += 2 * (1 - shift / (lag + 1)) * autocovariance
-    return mean / math.sqrt(variance / count) if variance > 0 else None
+def rounded(scores: Any) -> Any:
+    """Scores, however nested, with floats rounded to `DECIMALS`."""
+    if isinstance(scores, Mapping):
+        return {key: rounded(value) for key, value in scores.items()}
+    if isinstance(scores, list):
+        return [rounded(value) for value in scores]
+    return round(scores, DECIMALS) if isinstance(scores, float) else scores
 
 
-def _label_ends(forecasts: pl.DataFrame, sessions: pl.Series, known_before: dt.date) -> pl.DataFrame:
-    """session, horizon, end, oldest: when each matured label is over, and the oldest session that may stand in."""
-    days = np.unique(sessions.to_numpy())
-    pairs = forecasts.select("session", "horizon").unique()
-    ends = pl.concat(
-        [
-            group.with_columns(end=pl.Series(months_later(group["session"].to_numpy(), horizon)))
-            for (horizon,), group in pairs.group_by("horizon")
-        ]
-        or [pairs.with_columns(end=pl.lit(None, pl.Date))]
-    ).filter(pl.col("end") < known_before)
-    newest = np.searchsorted(days, ends["end"].to_numpy(), side="right") - 1
-    oldest = days[np.maximum(newest - STALE_SESSIONS, 0)] if len(days) else ends["end"].to_numpy()
-    return ends.with_columns(oldest=pl.Series(oldest, dtype=pl.Date))
-
-
-def _correlations(scored: pl.DataFrame) -> pl.DataFrame:
-    """session, horizon, ic, rank_ic: one row per date and horizon on which a correlation across stocks is defined."""
-    forecast, outcome = pl.col("log_return"), pl.col("realised_log_return")
-    return (
-        scored.group_by("session", "horizon")
-        .agg(
-            ic=pl.corr(forecast, outcome),
-            rank_ic=pl.corr(forecast.rank("average"), outcome.rank("average")),
-            stocks=pl.len(),
-            varies=(forecast.n_unique() > 1) & (outcome.n_unique() > 1),
-        )
-        .filter((pl.col("stocks") >= MIN_STOCKS) & pl.col("varies"))
-        .select("session", "horizon", "ic", "rank_ic")
-        .sort("session", "horizon")
-    )
-
-
-def _scores(scored: pl.DataFrame, correlations: pl.DataFrame, horizon: int) -> dict[str, Any]:
-    forecast, outcome = pl.col("log_return"), pl.col("realised_log_return")
-    inside = outcome.is_between(
-        (pl.col("lower") / pl.col("current_price")).log(), (pl.col("upper") / pl.col("current_price")).log()
-    )
-    sides = pl.when((forecast != 0) & (outcome != 0)).then(forecast.sign() == outcome.sign())
-    row = scored.select(
-        n=pl.len(),
-        n_dates=pl.col("session").n_unique(),
-        mse=((outcome - forecast) ** 2).mean(),
-        mse_random_walk=(outcome**2).mean(),
-        mae=(outcome - forecast).abs().mean(),
-        hit_rate=sides.mean(),
-        coverage=inside.mean(),
-    ).row(0, named=True)
-    lag = _overlap(correlations["session"], horizon)
+def _scores(totals: pl.DataFrame, dates: pl.DataFrame, calibration: pl.DataFrame, horizon: int) -> dict[str, Any]:
+    """Of one horizon, or of several whose ``totals`` and ``calibration`` are added up; ``dates`` has one row per date."""
+    lag = overlap(dates["session"], horizon)
+    note = NOTHING_MATURED if dates.is_empty() else TOO_FEW_PERIODS if too_few_dates(dates.height, lag) else None
+    deviation = dates["rank_ic"].std()
     return {
-        "n": row["n"],
-        "n_dates": row["n_dates"],
-        "mse": row["mse"],
-        "mse_random_walk": row["mse_random_walk"],
-        "skill": 1 - row["mse"] / row["mse_random_walk"] if row["mse_random_walk"] else None,
-        "mae": row["mae"],
-        "ic": correlations["ic"].mean(),
-        "ic_hac_t": hac_t(correlations["ic"].to_numpy(), lag),
-        "rank_ic": correlations["rank_ic"].mean(),
-        "rank_ic_hac_t": hac_t(correlations["rank_ic"].to_numpy(), lag),
-        "hit_rate": row["hit_rate"],
-        "coverage": row["coverage"],
+        **_pooled(totals),
+        "n_dates": dates.height,
+        "skill_hac_t": _t(dates, "gain", horizon),
+        **{name: dates[name].mean() for name in ("ic", "rank_ic", "decile_spread")},
+        **{f"{name}_hac_t": _t(dates, name, horizon) for name in ("ic", "rank_ic", "decile_spread")},
+        "icir": dates["rank_ic"].mean() / deviation if deviation else None,
+        "calibration": calibration.group_by("group")
+        .agg(
+            pl.col("n").sum(),
+            forecast=pl.col("forecast_sum").sum() / pl.col("n").sum(),
+            outcome=pl.col("outcome_sum").sum() / pl.col("n").sum(),
+        )
+        .sort("group")
+        .to_dicts(),
+        "note": note,
     }
 
 
-def _overlap(sessions: pl.Series, horizon: int) -> int:
-    """The largest number of later as-of dates inside one label interval. ``sessions`` are distinct and ascending."""
-    starts = sessions.to_numpy()
-    last_inside = np.searchsorted(starts, months_later(starts, horizon), side="right") - 1
-    return int((last_inside - np.arange(len(starts))).max(initial=0))
+def _pooled(totals: pl.DataFrame) -> dict[str, Any]:
+    """Scores that follow from sums (`_TOTALS`) over rows; several rows of ``totals`` are added up."""
+    sums = totals.select(pl.col(*_TOTALS).sum()).row(0, named=True)
+
+    def share(part: str, whole: str) -> float | None:
+        return sums[part] / sums[whole] if sums[whole] else None
+
+    unexplained = share("squared_error", "squared_outcome")
+    return {
+        "n": sums["n"],
+        "mse": share("squared_error", "n"),
+        "mse_random_walk": share("squared_outcome", "n"),
+        "skill": None if unexplained is None else 1 - unexplained,
+        "mae": share("absolute_error", "n"),
+        "hit_rate": share("right_sides", "sides"),
+        "coverage": share("inside", "intervals"),
+        "width": share("width", "intervals"),
+    }
 
 
-def _rounded(scores: dict[str, Any]) -> dict[str, Any]:
-    return {key: round(value, DECIMALS) if isinstance(value, float) else value for key, value in scores.items()}
+def _t(dates: pl.DataFrame, name: str, horizon: int) -> float | None:
+    known = dates.drop_nulls(name)
+    return hac_t(known[name].to_numpy(), overlap(known["session"], horizon))
+
+
+def _calibration(samples: pl.DataFrame, groups: int) -> pl.DataFrame:
+    """horizon, group (from 1), n, forecast_sum, outcome_sum: groups of equal size over all dates of a horizon."""
+    keys = ["horizon", "group"]
+    return (
+        samples.select(
+            "horizon", "log_return", "realised_log_return", group=group_by_forecast(groups).over("horizon") + 1
+        )
+        .group_by(keys, maintain_order=True)
+        .agg(n=pl.len(), forecast_sum=FORECAST.sum(), outcome_sum=OUTCOME.sum())
+        .sort(keys)
+    )
+
+
+def _breakdown(samples: pl.DataFrame, by: str) -> list[dict[str, Any]]:
+    totals = samples.group_by(by).agg(**_TOTALS).sort(by)
+    dates = over_horizons(date_rank_ic(samples, by), by)
+    rows = []
+    for value in totals[by]:
+        own = dates.filter(pl.col(by) == value)
+        ranked = {"n_dates": own.height, "rank_ic": own["rank_ic"].mean()}
+        scores = _pooled(totals.filter(pl.col(by) == value)) | ranked
+        rows.append({by: value, **{name: scores[name] for name in BREAKDOWN}})
+    return rows

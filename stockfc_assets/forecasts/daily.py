@@ -18,7 +18,9 @@ from stockfc_assets.errors import DataError
 from stockfc_assets.features.names import SESSIONS_PER_WEEK
 from stockfc_assets.features.panel import ModelInputs, model_inputs
 from stockfc_assets.features.weeks import sequence_session_dates
+from stockfc_assets.forecasts.explanation import Explainer
 from stockfc_assets.forecasts.inference import OnnxForecaster
+from stockfc_assets.forecasts.intervals import IntervalTarget, interval_entry
 from stockfc_assets.forecasts.models import champion_for, model_files
 from stockfc_assets.forecasts.predictions import make_predictions, trailing_volatility
 from stockfc_assets.forecasts.publication import (
@@ -67,8 +69,8 @@ class DailyForecaster:
         self._model = lru_cache(maxsize=2)(self._read_model)
         self._facts = lru_cache(maxsize=2)(self._read_facts)
 
-    def forecast(self, session: dt.date, *, track_record: dict[str, Any]) -> DailyForecast:
-        """Forecasts and publishes ``session``.
+    def forecast(self, session: dt.date, *, track_record: dict[str, Any], target: IntervalTarget) -> DailyForecast:
+        """Forecasts and publishes ``session``, with intervals drawn for ``target``.
 
         Raises DataError when inputs or a champion are missing, ModelError when the model's files do not fit, DataError
         listing the problems when the forecast is not fit to publish; nothing is written then.
@@ -85,6 +87,7 @@ class DailyForecaster:
             sectors=self.settings.sectors,
             card=card,
             volatility=trailing_volatility(inputs),
+            target=target,
         )
         document = predictions_document(
             table,
@@ -94,12 +97,17 @@ class DailyForecaster:
             source=self.source,
             skipped=[{"ticker": ticker, "reason": reason} for ticker, reason in sorted(skipped.items())],
             names={stock.ticker: stock.name for stock in self.settings.universe.stocks},
-            interval_level=card["interval"]["level"],
+            interval=interval_entry(card["interval"], target),
         )
         problems = document_problems(document, self.settings.universe.members(session))
         if problems:
             raise DataError(f"session {session}: not fit to publish:\n" + "\n".join(problems))
         return self._publish(session, table, document)
+
+    def explainer(self, session: dt.date, month: dt.date) -> Explainer:
+        """Explains the forecasts of ``session`` by the model of ``month``. Raises DataError when inputs are missing."""
+        forecaster, _ = self._model(month)
+        return Explainer(forecaster, self._inputs(session)[0])
 
     def _publish(self, session: dt.date, table: pl.DataFrame, document: dict[str, Any]) -> DailyForecast:
         data = document_bytes(document)

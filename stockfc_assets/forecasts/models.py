@@ -15,7 +15,7 @@ def champion_before(warehouse: Warehouse, month: dt.date) -> dict[str, Any] | No
 
 
 def champion_for(warehouse: Warehouse, session: dt.date) -> dict[str, Any]:
-    """The newest champion record not later than the month of ``session``.
+    """The newest champion record not later than the month of ``session``, as it stood on that session.
 
     Raises DataError when no model may serve that session, with the remedy.
     """
@@ -23,11 +23,30 @@ def champion_for(warehouse: Warehouse, session: dt.date) -> dict[str, Any]:
     record = _newest_champion(
         warehouse, [key for key in _champion_keys(warehouse) if dt.date.fromisoformat(key) <= month]
     )
+    record = serving_on(record, session) if record else None
     if record is None or record["model"] is None:
         raise DataError(
             f"session {session}: no champion model of {month:%Y-%m} or earlier; run `stockfc monthly --month {month:%Y-%m}`"
         )
     return record
+
+
+def serving_on(record: dict[str, Any], session: dt.date) -> dict[str, Any]:
+    """A champion record with the ``model`` and ``reason`` that stood on ``session``.
+
+    A roll-back counts from its own date on: sessions of its month that were forecast before it keep their model.
+    """
+    rollbacks = record.get("rollbacks", [])
+    standing = [entry for entry in rollbacks if dt.date.fromisoformat(entry["from"]) <= session]
+    if len(standing) == len(rollbacks):
+        return record
+    return {**record, **(standing[-1] if standing else record["gate"])}
+
+
+def champion_of(warehouse: Warehouse, month: dt.date) -> dict[str, Any] | None:
+    """The champion record of exactly ``month`` (its first day); None when there is none."""
+    key = month.isoformat()
+    return _newest_champion(warehouse, [key] if key in _champion_keys(warehouse) else [])
 
 
 def model_files(warehouse: Warehouse, month: dt.date) -> tuple[bytes, dict[str, Any]]:

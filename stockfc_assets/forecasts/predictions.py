@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,11 @@ import polars as pl
 
 from stockfc_assets.errors import InputError
 from stockfc_assets.features.names import HORIZONS, MIN_VOLATILITY, VOLATILITY_FEATURE, WEEKLY_FEATURES
+from stockfc_assets.forecasts.intervals import IntervalTarget, half_widths
 from stockfc_assets.tables import Predictions
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import ModelInputs
-
-MONTHS_PER_YEAR = 12
 
 
 def trailing_volatility(inputs: ModelInputs) -> np.ndarray:
@@ -38,14 +36,15 @@ def make_predictions(
     sectors: Mapping[str, int],
     card: Mapping[str, Any],
     volatility: np.ndarray,
+    target: IntervalTarget,
 ) -> pl.DataFrame:
     """One row per ticker and horizon in the schema of tables.Predictions, sorted by ticker and horizon.
 
     ``log_returns`` [n, 12] and ``volatility`` [n] (annualised, NaN = not known) are in the order of ``inputs.tickers``;
     ``closes`` are the as-traded closes of ``session`` by ticker; ``sectors`` maps names to ids. The interval is
     split-conformal with volatility-scaled residuals (Lei et al. 2018, "Distribution-free predictive inference for
-    regression", section 5.2): price x exp(r -/+ q_h x volatility x sqrt(h / 12)) with q_h from the model card; its ends
-    are null where q_h or the volatility is not known.
+    regression", section 5.2): price x exp(r -/+ q_h x volatility x sqrt(h / 12)), where q_h is the model card's quantile
+    at level 1 - target.alpha; its ends are null where q_h or the volatility is not known.
 
     Raises InputError naming the tickers without a close.
     """
@@ -57,7 +56,7 @@ def make_predictions(
     horizons = np.asarray(HORIZONS, dtype=np.int64)
     price = np.array([closes[ticker] for ticker in inputs.tickers], dtype=np.float64)[:, None]
     center = log_returns.astype(np.float64)
-    half_width = _half_widths(card, np.asarray(volatility, dtype=np.float64), horizons)
+    half_width = half_widths(card.get("interval", {}), target, np.asarray(volatility, dtype=np.float64))
     names = {number: name for name, number in sectors.items()}
     count, width = center.shape
     frame = pl.DataFrame(
@@ -78,10 +77,3 @@ def make_predictions(
     )
     missing_to_null = [pl.col(name).fill_nan(None) for name in ("lower", "upper", "volatility")]
     return Predictions.validate(frame.with_columns(missing_to_null).sort("ticker", "horizon"))
-
-
-def _half_widths(card: Mapping[str, Any], volatility: np.ndarray, horizons: np.ndarray) -> np.ndarray:
-    """Half widths of the intervals as log returns, float64 [n, 12]; NaN where they are not known."""
-    quantiles = card.get("interval", {}).get("quantile") or [None] * len(horizons)
-    quantile = np.array([math.nan if value is None else value for value in quantiles], dtype=np.float64)
-    return quantile * volatility[:, None] * np.sqrt(horizons / MONTHS_PER_YEAR)

@@ -36,16 +36,16 @@ def predictions_document(
     source: Mapping[str, Any],
     skipped: Sequence[Mapping[str, str]],
     names: Mapping[str, str],
-    interval_level: float | None = None,
+    interval: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of predictions/{session}.json.
 
     ``frame`` is the table of one session (tables.Predictions). ``timestamp`` is the session's own 23:00 in the
     exchange's time zone, never the clock, so that the same session gives the same bytes. ``model`` holds id, month,
     trained_through, status and kind; ``source`` holds name, label and simulated; ``skipped`` holds ticker and reason of
-    the stocks without a forecast; ``names`` are the company names by ticker; ``interval_level`` is the share of
-    outcomes that lower to upper should hold. Stocks are sorted by ticker; returns are simple and rounded to 6 decimals,
-    prices to 4 (8 below one currency unit); a number that is not known is null.
+    the stocks without a forecast; ``names`` are the company names by ticker; ``interval`` says what lower to upper
+    should hold (intervals.py, `interval_entry`; None = there are none). Stocks are sorted by ticker; returns are simple
+    and rounded to 6 decimals, prices to 4 (8 below one currency unit); a number that is not known is null.
     """
     stocks = [
         _stock_entry(group.sort("horizon").to_dicts(), names)
@@ -57,7 +57,8 @@ def predictions_document(
         "num_predictions": len(stocks),
         "source": dict(source),
         "model": dict(model),
-        "interval_level": interval_level,
+        "interval_level": interval["level"] if interval else None,
+        "interval": dict(interval) if interval else None,
         "predictions": stocks,
         "skipped": sorted(
             ({**entry, "name": names.get(entry["ticker"], entry["ticker"])} for entry in skipped),

@@ -19,18 +19,29 @@ GRAPH = {
     "training_panel": {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features"},
     "trained_model": {"training_panel", "trained_model"},
     "onnx_model": {"trained_model", "training_panel"},
-    "champion_model": {"onnx_model", "champion_model"},
+    "champion_model": {"onnx_model", "training_panel", "champion_model"},
+    "baseline_forecasts": {"training_panel"},
     "daily_predictions": {
         "weekly_features", "raw_ohlcv", "price_quality", "universe_enrichment", "champion_model", "daily_predictions",
     },
     "forecast_report": {"daily_predictions", "raw_ohlcv", "onnx_model"},
+    "forecast_scores": {"daily_predictions", "raw_ohlcv"},
 }  # fmt: skip
-MONTHLY = {"universe_enrichment", "fact_quality", "training_panel", "trained_model", "onnx_model", "champion_model"}
+MONTHLY = {
+    "universe_enrichment",
+    "fact_quality",
+    "training_panel",
+    "trained_model",
+    "onnx_model",
+    "champion_model",
+    "baseline_forecasts",
+    "forecast_scores",
+}
 BLOCKING = {
     "price_laws", "price_coverage", "facts_are_dated", "feature_ranges", "panel_time_discipline", "model_guards",
     "onnx_parity", "forecast_is_fit",
 }  # fmt: skip
-TABLES = {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features", "daily_predictions"}
+TABLES = {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features", "daily_predictions", "baseline_forecasts"}
 
 
 @pytest.fixture
@@ -53,7 +64,7 @@ def test_the_edges_are_these(definitions):
 def test_each_asset_says_what_it_is(definitions):
     for name, node in nodes(definitions).items():
         assert len(node.description or "") > 60, name
-        assert node.group_name in ("market", "features", "models", "forecasts"), name
+        assert node.group_name in ("market", "features", "models", "forecasts", "evaluation"), name
         assert node.kinds, name
         assert list(node.owners) == ["team:stockfc"], name
         assert node.code_version, name
@@ -76,7 +87,8 @@ def test_checks_block_where_publishing_on_would_be_wrong(definitions):
     specs = [spec for check in definitions.asset_checks for spec in check.check_specs]
     assert {spec.name for spec in specs if spec.blocking} == BLOCKING
     assert {spec.name for spec in specs if not spec.blocking} == {
-        "feature_nulls", "champion_serves", "forecast_model_is_current", *DEFECTS,
+        "feature_nulls", "champion_serves", "forecast_model_is_current", "scores_are_sane", "forecasts_beat_no_change",
+        *DEFECTS,
     }  # fmt: skip
 
 
@@ -101,7 +113,7 @@ def test_definitions_are_loadable(definitions):
 def test_loading_the_code_location_loads_no_heavy_library():
     code = (
         "import sys, stockfc_assets.definitions;"
-        "print([name for name in ('torch', 'onnxruntime', 'onnx', 'yfinance') if name in sys.modules])"
+        "print([name for name in ('torch', 'lightgbm', 'onnxruntime', 'onnx', 'yfinance') if name in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

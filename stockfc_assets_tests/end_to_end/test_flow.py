@@ -6,17 +6,20 @@ it back.
 
 import datetime as dt
 import json
+import math
 import os
+import shutil
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from stockfc_assets.cli import main
 from stockfc_assets.defs.instance import materialized, open_instance
 from stockfc_assets.defs.resources import open_settings
 from stockfc_assets.defs.workbench import Workbench
-from stockfc_assets.errors import DataError, RunError
+from stockfc_assets.errors import DataError, InputError, ModelError, RunError
 from stockfc_assets.features.names import SEQUENCE_WEEKS
 from stockfc_assets.market.findings import DEFECTS
 from stockfc_assets_tests.conftest import NOW, tiny_config
@@ -80,8 +83,11 @@ def test_every_check_of_the_flow_passed(flow):
         ).records
         evaluations += [record.event_log_entry.dagster_event.event_specific_data for record in records]
     # The simulated market knows no daily price limits and now and then moves beyond them.
-    assert {item.check_name for item in evaluations if not item.passed} <= {"unexplained_jump"}
-    assert len({item.check_name for item in evaluations}) == 11 + len(DEFECTS)
+    assert {item.check_name for item in evaluations if not item.passed} <= {
+        "unexplained_jump",
+        "forecasts_beat_no_change",
+    }
+    assert len({item.check_name for item in evaluations}) == 13 + len(DEFECTS)
 
 
 def test_the_published_file_has_the_shape_that_consumers_read(flow):
@@ -114,6 +120,25 @@ def test_the_track_record_counts_only_what_had_matured_when_the_month_began(flow
     assert json.loads(read(flow, "predictions/2024-02-01.json"))["track_record"]["overall"]["n"] == 0
 
 
+def test_forecasts_of_the_past_are_scored_once_they_are_published(flow):
+    """The walk scored March before they were there; the run that published them scored it again."""
+    scores = json.loads(read(flow, "forecast_scores/2024-03-01.json"))
+    record = json.loads(read(flow, f"predictions/{NEWEST}.json"))["track_record"]
+    assert scores["overall"].pop("calibration")
+    assert scores["overall"] == record["overall"]
+    assert [row["n"] for row in scores["by_year"]] == [36]
+    assert [row["model_id"] for row in scores["by_model"]] == [card(flow, WALK[0])["model_id"]]
+    earlier = json.loads(read(flow, "forecast_scores/2024-02-01.json"))
+    assert (earlier["overall"]["n"], earlier["note"]) == (0, "no forecast has matured yet")
+    (run,) = [run for run in flow.instance.get_runs() if run.job_name == "score_forecasts"][-1:]
+    judged = flow.instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    passed = {
+        check.check_name: check.passed
+        for check in (record.event_log_entry.dagster_event.event_specific_data for record in judged)
+    }
+    assert passed == {"scores_are_sane": True, "forecasts_beat_no_change": scores["overall"]["skill"] > 0}
+
+
 def test_forecasting_an_earlier_session_again_changes_no_byte_and_does_not_move_latest_back(flow):
     before, latest = read(flow, "predictions/2024-01-31.json"), read(flow, "predictions/latest.json")
     flow.daily_range(dt.date(2024, 1, 31), dt.date(2024, 1, 31))
@@ -135,6 +160,8 @@ def test_the_past_is_what_it_would_have_been(flow, folder):
         "onnx_model/2024-01-01/model.onnx",
         "onnx_model/2024-01-01/model.json",
         "champion_model/2024-01-01.json",
+        "champion_model/2024-01-01.parquet",
+        "forecast_scores/2024-01-01.json",
         "predictions/2024-01-31.json",
         "daily_predictions/2024-01-31.parquet",
     ):
@@ -222,6 +249,10 @@ def test_show_status_and_report_in_a_terminal(terminal, folder):
     assert state["newest_forecast"] == "2024-03-01"
     assert state["champion"]["month"] == "2024-03"
     assert state["assets"]["daily_predictions"]["partitions"] == 6
+    code, out, _ = terminal("scores", "--json")
+    assert json.loads(out)["month"] == "2024-03-01"
+    code, out, _ = terminal("scores", "--month", "2024-02")
+    assert (code, "no forecast has matured yet: nothing is proven" in out) == (0, True)
     code, out, _ = terminal("report", "--session", "2024-01-31")
     assert (code, Path(out.strip()).name) == (0, "2024-01-31.html")
     assert Path(out.strip()).is_file()
@@ -255,3 +286,134 @@ def test_prices_of_another_source_are_refused(terminal, monkeypatch, folder):
     assert code == 1
     assert "this data root holds prices of" in err
     assert "set STOCKFC_DATA to another folder" in err
+
+
+# --- the gate and the roll-back ---------------------------------------------------------------------------------------
+
+
+def champion(bench: Workbench, month: dt.date) -> dict:
+    return json.loads(read(bench, f"champion_model/{month}.json"))
+
+
+def test_the_gate_keeps_the_forecasts_of_both_sides_for_later(flow, folder):
+    """The gate of March has those of 29 February, by the model of February and the one that served before it."""
+    warehouse = flow.platform.warehouse
+    assert [warehouse.read_table("champion_model", str(month)).height for month in WALK] == [0, 0, 12 * 12]
+    pairs = warehouse.read_table("champion_model", str(WALK[-1]))
+    ids = {month: card(flow, month)["model_id"] for month in WALK}
+    assert pairs["session"].unique().to_list() == [dt.date(2024, 2, 29)]
+    assert (pairs["challenger"].unique().to_list(), pairs["incumbent"].unique().to_list()) == (
+        [ids[WALK[1]]],
+        [ids[WALK[0]]],
+    )
+    shutil.copytree(folder / "data", folder / "copy")
+    copy = workbench(folder, "copy", NOW)
+    copy.daily_range(dt.date(2024, 2, 29), dt.date(2024, 2, 29))
+    table = copy.platform.warehouse.read_table("daily_predictions", "2024-02-29")
+    both = pairs.join(table, on=["ticker", "session", "horizon"])
+    assert both.height == pairs.height
+    assert (both["challenger_log_return"] - both["log_return"]).abs().max() < 1e-6
+    assert both["volatility"].equals(both["volatility_right"])
+    assert both.filter(pl.col("incumbent_log_return") != pl.col("log_return")).height > 0
+
+
+def test_without_matured_month_ends_the_gate_says_so(flow):
+    record = champion(flow, WALK[-1])
+    assert (record["decision"], record["model"]["status"]) == ("promoted", "unproven")
+    assert (record["evidence"]["verdict"], record["evidence"]["n_dates"]) == ("too_few", 0)
+    assert "0 of the 6 month ends that a comparison needs have matured" in record["reason"]
+
+
+def test_a_roll_back_is_one_command_that_shows_in_lineage_and_in_the_forecast(flow, terminal):
+    published, record = read(flow, f"predictions/{NEWEST}.json"), read(flow, f"champion_model/{WALK[-1]}.json")
+    try:
+        flow.roll_back(WALK[0], "February and March forecast too high")
+        run = flow.instance.get_runs(limit=1)[0]
+        assert (run.job_name, run.tags["dagster/partition"]) == ("roll_back", "2024-03-01")
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("champion_model"), asset_partitions=["2024-03-01"])
+        metadata = flow.instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization.metadata
+        assert (metadata["decision"].value, metadata["serves"].value) == (
+            "rolled_back",
+            card(flow, WALK[0])["model_id"],
+        )
+        assert metadata["reason"].value.endswith(": February and March forecast too high")
+
+        model = flow.daily(NEWEST)["model"]
+        assert (model["month"], model["status"]) == ("2024-01", "rolled_back")
+        code, out, _ = terminal("gate")
+        assert code == 0
+        assert "decision  rolled_back" in out
+        assert "February and March forecast too high" in " ".join(out.split())
+        flow.monthly(WALK[-1], None, walk=False)
+        assert champion(flow, WALK[-1])["model"]["month"] == "2024-01"
+        assert champion(flow, WALK[-1])["gate"]["model"]["month"] == "2024-03"
+
+        flow.roll_back(WALK[-1], "it was the data")
+        assert flow.daily(NEWEST)["model"]["month"] == "2024-03"
+        assert read(flow, f"predictions/{NEWEST}.json") == published
+    finally:
+        flow.platform.warehouse.store.write_bytes(f"champion_model/{WALK[-1]}.json", record)
+
+
+def test_a_roll_back_refuses_what_cannot_serve_and_changes_nothing(flow, terminal):
+    before, runs = read(flow, f"champion_model/{WALK[-1]}.json"), len(flow.instance.get_runs())
+    key = f"onnx_model/{WALK[0]}/model.onnx"
+    data, described = read(flow, key), read(flow, key.replace("model.onnx", "model.json"))
+    collapsed = json.loads(described)
+    collapsed["guards"]["spread_ratio"] = 0.0
+    store = flow.platform.warehouse.store
+    refusals = [(("2023-07", "why"), InputError, "there is no model of 2023-07 to serve; there are models of 2024-01")]
+    refusals += [(("2024-03", "why"), InputError, "serves already"), (("2024-01", " "), InputError, "say why")]
+    refusals += [(("2024-04", "why"), InputError, "2024-04 has not begun")]
+    for (month, reason), error, message in refusals:
+        with pytest.raises(error, match=message):
+            flow.roll_back(dt.date.fromisoformat(f"{month}-01"), reason)
+    try:
+        store.write_bytes(key, data[:-1] + bytes([data[-1] ^ 1]))
+        with pytest.raises(ModelError, match="the file was altered or belongs to another card"):
+            flow.roll_back(WALK[0], "why")
+        store.write_bytes(key, data)
+        store.write_bytes(key.replace("model.onnx", "model.json"), json.dumps(collapsed).encode())
+        with pytest.raises(ModelError, match="failed its guards"):
+            flow.roll_back(WALK[0], "why")
+    finally:
+        store.write_bytes(key, data)
+        store.write_bytes(key.replace("model.onnx", "model.json"), described)
+    assert terminal("rollback", "--to", "2023-07", "--reason", "why")[0] == 2
+    assert read(flow, f"champion_model/{WALK[-1]}.json") == before
+    assert len(flow.instance.get_runs()) == runs
+
+
+def test_what_moved_a_published_forecast_adds_up_to_it(flow, terminal):
+    stock = json.loads(read(flow, "predictions/2024-01-31.json"))["predictions"][3]
+    code, output, _ = terminal("explain", stock["ticker"], "--session", "2024-01-31", "--json")
+    document = json.loads(output)
+    assert (code, document["session"], document["model"]["month"]) == (0, "2024-01-31", "2024-01")
+    for month in stock["predictions"]:
+        moved = sum(group["contribution"][month["month"] - 1] for group in document["groups"])
+        assert math.expm1(document["baseline"][month["month"] - 1] + moved) == pytest.approx(month["return"], abs=3e-6)
+    code, output, _ = terminal("explain", stock["ticker"], "--horizon", "3")
+    assert (code, output.splitlines()[0].split(" ahead")[0].split(", ")[-2:]) == (0, ["2024-03-01", "3 months"])
+    code, _, error = terminal("explain", "9999.T")
+    assert (code, error.splitlines()[0]) == (
+        2, "Error: 9999.T: no forecast on 2024-03-01: not in the universe; `stockfc show` lists the stocks that have one",
+    )  # fmt: skip
+
+
+def test_a_month_whose_training_fails_leaves_the_champion_standing(flow):
+    """The file of the parent is altered: March cannot be trained, and February's model forecasts on."""
+    store = flow.platform.warehouse.store
+    parent, record = f"trained_model/{WALK[1]}.safetensors", f"champion_model/{WALK[-1]}.json"
+    weights, decided, published = read(flow, parent), read(flow, record), read(flow, f"predictions/{NEWEST}.json")
+    store.delete(record)
+    store.write_bytes(parent, weights[: len(weights) // 2])
+    try:
+        with pytest.raises(RunError, match="trained_model"):
+            flow.monthly(WALK[-1], None, walk=False)
+        assert not store.exists(record)
+        assert flow.daily(NEWEST)["model"]["id"] == card(flow, WALK[1])["model_id"]
+    finally:
+        store.write_bytes(parent, weights)
+        store.write_bytes(record, decided)
+    flow.daily(NEWEST)
+    assert read(flow, f"predictions/{NEWEST}.json") == published

@@ -1,4 +1,4 @@
-"""A small real ONNX model with the inputs and output of the network, and the same arithmetic in NumPy."""
+"""Small real ONNX models with the inputs and output of the network, and the same arithmetic in NumPy."""
 
 import hashlib
 from dataclasses import dataclass
@@ -44,12 +44,6 @@ class LinearModel:
         )
 
     def onnx_bytes(self, *, divide: bool = False, output: str = "log_returns") -> bytes:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-
-        def node(kind: str, inputs: list[str], name: str, **attributes: Any) -> Any:
-            return helper.make_node(kind, inputs, [name], **attributes)
-
         constants = {
             **{name: getattr(self, name) for name in ("weekly", "static", "position", "embedding")},
             "zero": np.zeros((), np.float32),
@@ -73,22 +67,108 @@ class LinearModel:
             node("Div", ["sum", "day_less_one"], output) if divide else node("Identity", ["sum"], output),
         ]
 
-        def tensor(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:
-            return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+        return serialised(nodes, constants, output)
 
-        inputs = [
-            tensor("weekly_seq", SEQUENCE_WEEKS, WEEKLY_COUNT),
-            tensor("static_features", len(STATIC_FEATURES)),
-            tensor("position_features", len(POSITION_FEATURES)),
-            tensor("sector_id", kind=TensorProto.INT64),
+
+@dataclass(frozen=True)
+class AdditiveModel:
+    """Sums of functions of single inputs (missing = 0): tanh(4 x) of every week's features x weekly [156 x 23, 12],
+    the square of a company fact x static, and the others as in `LinearModel`. No input changes what another one does."""
+
+    weekly: np.ndarray
+    linear: LinearModel
+
+    @classmethod
+    def from_seed(cls, seed: int = 2) -> "AdditiveModel":
+        size = (SEQUENCE_WEEKS * WEEKLY_COUNT, HORIZON_COUNT)
+        weekly = np.random.default_rng(seed).normal(0, 0.005, size).astype(np.float32)
+        return cls(weekly, LinearModel.from_seed(seed))
+
+    def weekly_terms(self, weekly_seq: np.ndarray) -> np.ndarray:
+        """[156, 23, 12] of one stock, float64."""
+        activated = np.tanh(4 * np.nan_to_num(weekly_seq.astype(np.float64)))
+        return activated[:, :, None] * self.weekly.reshape(SEQUENCE_WEEKS, WEEKLY_COUNT, HORIZON_COUNT)
+
+    def other_terms(self, inputs: ModelInputs, row: int) -> np.ndarray:
+        """[3, 12] of one stock: company facts, sector, position."""
+        facts = np.nan_to_num(inputs.static_features[row].astype(np.float64)) ** 2 @ self.linear.static
+        sector = self.linear.embedding[inputs.sector_id[row]]
+        return np.stack([facts, sector, inputs.position_features[row] @ self.linear.position])
+
+    def onnx_bytes(self) -> bytes:
+        constants = {
+            "weekly": self.weekly,
+            **{name: getattr(self.linear, name) for name in ("static", "position", "embedding")},
+            "zero": np.zeros((), np.float32),
+            "four": np.full((), 4, np.float32),
+            "flat": np.array([0, SEQUENCE_WEEKS * WEEKLY_COUNT], np.int64),
+        }
+        nodes = [
+            node("IsNaN", ["weekly_seq"], "no_week"),
+            node("Where", ["no_week", "zero", "weekly_seq"], "weeks_filled"),
+            node("Mul", ["weeks_filled", "four"], "weeks_scaled"),
+            node("Tanh", ["weeks_scaled"], "weeks_bent"),
+            node("Reshape", ["weeks_bent", "flat"], "weeks_flat"),
+            node("MatMul", ["weeks_flat", "weekly"], "a"),
+            node("IsNaN", ["static_features"], "no_static"),
+            node("Where", ["no_static", "zero", "static_features"], "static_filled"),
+            node("Mul", ["static_filled", "static_filled"], "static_squared"),
+            node("MatMul", ["static_squared", "static"], "b"),
+            node("MatMul", ["position_features", "position"], "c"),
+            node("Gather", ["embedding", "sector_id"], "d"),
+            node("Sum", ["a", "b", "c", "d"], "log_returns"),
         ]
-        graph = helper.make_graph(
-            nodes, "linear", inputs, [tensor(output, HORIZON_COUNT)],
-            [numpy_helper.from_array(value, name) for name, value in constants.items()],
-        )  # fmt: skip
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        onnx.checker.check_model(model)
-        return model.SerializeToString()
+        return serialised(nodes, constants)
+
+
+def product_model() -> bytes:
+    """log_returns[h] = horizon h x volatility_13w of the as-of week x log_market_cap x day_of_week."""
+    constants = {
+        "horizons": np.array([HORIZONS], np.float32),
+        "last": np.array(SEQUENCE_WEEKS - 1, np.int64),
+        "volatility": np.array([WEEKLY_FEATURES.index("volatility_13w")], np.int64),
+        "size": np.array([STATIC_FEATURES.index("log_market_cap")], np.int64),
+        "day": np.array([POSITION_FEATURES.index("day_of_week")], np.int64),
+    }
+    nodes = [
+        node("Gather", ["weekly_seq", "last"], "week", axis=1),
+        node("Gather", ["week", "volatility"], "a", axis=1),
+        node("Gather", ["static_features", "size"], "b", axis=1),
+        node("Gather", ["position_features", "day"], "c", axis=1),
+        node("Mul", ["a", "b"], "ab"),
+        node("Mul", ["ab", "c"], "abc"),
+        node("Mul", ["abc", "horizons"], "log_returns"),
+    ]
+    return serialised(nodes, constants)
+
+
+def node(kind: str, inputs: list[str], name: str, **attributes: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_node(kind, inputs, [name], **attributes)
+
+
+def serialised(nodes: list[Any], constants: dict[str, np.ndarray], output: str = "log_returns") -> bytes:
+    """The model with the network's inputs, whether ``nodes`` read them or not."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def tensor(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:
+        return helper.make_tensor_value_info(name, kind, ["batch", *shape])
+
+    inputs = [
+        tensor("weekly_seq", SEQUENCE_WEEKS, WEEKLY_COUNT),
+        tensor("static_features", len(STATIC_FEATURES)),
+        tensor("position_features", len(POSITION_FEATURES)),
+        tensor("sector_id", kind=TensorProto.INT64),
+    ]
+    graph = helper.make_graph(
+        nodes, "small", inputs, [tensor(output, HORIZON_COUNT)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
 
 
 def card_of(model_bytes: bytes, card: dict[str, Any]) -> dict[str, Any]:

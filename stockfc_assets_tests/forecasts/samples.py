@@ -17,6 +17,7 @@ from stockfc_assets.features.names import (
     WEEKLY_FEATURES,
 )
 from stockfc_assets.features.panel import ModelInputs
+from stockfc_assets.forecasts.intervals import IntervalTarget, interval_entry
 from stockfc_assets.forecasts.predictions import make_predictions
 from stockfc_assets.forecasts.publication import predictions_document
 from stockfc_assets.settings import Settings
@@ -24,6 +25,7 @@ from stockfc_assets.settings import Settings
 REPOSITORY = Path(__file__).parents[2]
 SESSION = dt.date(2026, 2, 6)
 SKIPPED = "8729.T"
+TARGET = IntervalTarget.nominal(0.8)
 SOURCE = {"name": "files", "label": "Prices from files", "simulated": False}
 SIMULATED = {"name": "simulated", "label": "Simulated market (seed 20100104)", "simulated": True}
 
@@ -83,7 +85,12 @@ def sample_card(sectors: dict[str, int]) -> dict[str, Any]:
             "horizons": horizons,
         },
         "guards": {"spread_ratio": 0.12, "distinct_share": 1.0, "mean_cosine": 0.71},
-        "interval": {"level": 0.8, "quantile": [1.21 + 0.01 * horizon for horizon in HORIZONS], "n": [4096] * 12},
+        "interval": {
+            "levels": [0.6, 0.8, 0.9],
+            "quantiles": [[0.8 + 0.01 * horizon, 1.21 + 0.01 * horizon, 1.6 + 0.01 * horizon] for horizon in HORIZONS],
+            "n": [4096] * 12,
+            "n_effective": [31 * (18 // horizon) for horizon in HORIZONS],
+        },
         "seed": 7,
         "precision": "float32",
         "parameters": 663068,
@@ -185,6 +192,7 @@ def sample_forecast(
         sectors=settings.sectors,
         card=card,
         volatility=volatility,
+        target=TARGET,
     )
     names = names or {stock.ticker: stock.name for stock in settings.universe.stocks}
     document = predictions_document(
@@ -201,6 +209,6 @@ def sample_forecast(
         source=source,
         skipped=[{"ticker": SKIPPED, "reason": "19 of 156 weeks of history"}],
         names=names,
-        interval_level=0.8,
+        interval=interval_entry(card["interval"], TARGET),
     )
     return document, history, card, names

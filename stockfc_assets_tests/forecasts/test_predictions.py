@@ -9,12 +9,14 @@ import pytest
 
 from stockfc_assets.errors import InputError
 from stockfc_assets.features.names import WEEKLY_FEATURES
+from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.forecasts.predictions import make_predictions, trailing_volatility
 from stockfc_assets.tables import Predictions
 from stockfc_assets_tests.forecasts.samples import sample_card, sample_inputs
 
 SECTORS = {"Unknown": 0, "Foods": 1, "Banks": 2}
 SESSION = dt.date(2026, 2, 6)
+TARGET = IntervalTarget.nominal(0.8)
 TICKERS = ("9984.T", "2914.T", "8306.T")
 CLOSES = {"9984.T": 4000.0, "2914.T": 4250.5, "8306.T": 2900.0, "1306.T": 1.0}
 
@@ -31,6 +33,7 @@ def predictions(
         sectors=SECTORS,
         card=card or sample_card(SECTORS),
         volatility=np.array(volatility),
+        target=TARGET,
     )
     return frame, returns
 
@@ -52,14 +55,14 @@ def test_rows_equal_a_second_calculation_and_are_sorted():
         if row["ticker"] == "8306.T":
             assert (row["lower"], row["upper"], row["volatility"]) == (None, None, None)
             continue
-        width = card["interval"]["quantile"][horizon - 1] * (0.3, 0.2)[place] * math.sqrt(horizon / 12)
+        width = (1.21 + 0.01 * horizon) * (0.3, 0.2)[place] * math.sqrt(horizon / 12)
         assert row["lower"] == pytest.approx(price * math.exp(log_return - width), rel=1e-12)
         assert row["upper"] == pytest.approx(price * math.exp(log_return + width), rel=1e-12)
 
 
 def test_a_horizon_without_a_quantile_has_no_interval():
     card = sample_card(SECTORS)
-    card["interval"]["quantile"][11] = None
+    card["interval"]["quantiles"][11] = [0.9, None, None]
     frame, _ = predictions(card)
     known = frame.filter(pl.col("ticker") == "2914.T").select("lower", "upper", "horizon")
     assert known.filter(pl.col("lower").is_null())["horizon"].to_list() == [12]
@@ -76,6 +79,7 @@ def test_a_stock_without_a_close_is_named():
             sectors=SECTORS,
             card=sample_card(SECTORS),
             volatility=np.full(3, 0.2),
+            target=TARGET,
         )
 
 
@@ -88,6 +92,7 @@ def test_no_stock_gives_an_empty_table():
         sectors=SECTORS,
         card=sample_card(SECTORS),
         volatility=np.zeros(0),
+        target=TARGET,
     )
     assert frame.is_empty()
     assert frame.columns == Predictions.column_names()

@@ -57,6 +57,12 @@ def test_the_shape_that_consumers_read(document):
 def test_the_added_keys(document):
     assert document["session"] == "2026-02-06"
     assert document["interval_level"] == 0.8
+    assert document["interval"] == {
+        "level": 0.8,
+        "alpha_by_horizon": [0.2] * 12,
+        "n": [4096] * 12,
+        "n_effective": [31 * (18 // horizon) for horizon in range(1, 13)],
+    }
     assert document["source"] == SOURCE
     assert set(document["model"]) == {"id", "month", "trained_through", "status", "kind"}
     assert document["track_record"]["note"] == "no forecast has matured yet"

@@ -23,6 +23,7 @@ from stockfc_assets.defs.partitions import (
     sessions_before,
 )
 from stockfc_assets.defs.resources import Platform
+from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.tables import Predictions
 
 GROUP = "forecasts"
@@ -36,7 +37,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.sessions, table=Predictions),
         kinds={"onnx", "json", "parquet"},
-        code_version="1",
+        code_version="2",
         deps=[
             dg.AssetDep("weekly_features", partition_mapping=SEQUENCE_LOOKBACK),
             dg.AssetDep("raw_ohlcv", partition_mapping=SAME),
@@ -45,27 +46,32 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
             dg.AssetDep("champion_model", partition_mapping=CHAMPION_REACH),
             dg.AssetDep("daily_predictions", partition_mapping=sessions_before(TRACK_RECORD_SESSIONS)),
         ],
-        description="Forecast prices 1 to 12 months ahead with 80 % intervals, as of a session. One row per ticker and "
-        "horizon; published as predictions/{session}.json and predictions/latest.json with the model, its track record "
-        "and the tickers that were skipped.",
+        description="Forecast prices 1 to 12 months ahead with 80 % intervals that follow their own misses, as of a "
+        "session. One row per ticker and horizon; published as predictions/{session}.json and predictions/latest.json "
+        "with the model, its track record and the tickers that were skipped.",
     )
     def daily_predictions(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        from stockfc_assets.evaluation.record import track_record_before
+        from stockfc_assets.evaluation.intervals import interval_target
+        from stockfc_assets.evaluation.record import published_before
+        from stockfc_assets.evaluation.scores import track_record
         from stockfc_assets.forecasts.daily import DailyForecaster
 
         forecaster = DailyForecaster(
             platform.warehouse, platform.settings, platform.calendar, source=platform.source_label()
         )
         records: dict[dt.date, dict[str, Any]] = {}
+        targets: dict[dt.date, IntervalTarget] = {}
         with partition_log(context) as log:
             for key in sorted(context.partition_keys):
                 session = dt.date.fromisoformat(key)
                 month = month_of(session)
                 if month not in records:
-                    records[month] = track_record_before(platform.warehouse, platform.calendar, month)
-                forecast = forecaster.forecast(session, track_record=records[month])
+                    published = published_before(platform.warehouse, platform.calendar, month)
+                    records[month] = track_record(published.forecasts, published.raw, known_before=month)
+                    targets[month] = interval_target(published, month, platform.settings.model.interval)
+                forecast = forecaster.forecast(session, track_record=records[month], target=targets[month])
                 log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height))
         yield from log.results()
 

@@ -9,20 +9,29 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
 
 from stockfc_assets.charts import as_markdown_image, loss_curve
 from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
-from stockfc_assets.defs.partitions import PREVIOUS, SAME, Grids
+from stockfc_assets.defs.partitions import PREVIOUS, SAME, WITH_PREVIOUS, Grids, history_before, month_of
 from stockfc_assets.defs.resources import Platform
-from stockfc_assets.evaluation.gate import decide
-from stockfc_assets.forecasts.models import champion_before, model_files
+from stockfc_assets.errors import DataError, InputError
+from stockfc_assets.evaluation.gate import EVIDENCE_MONTHS, chosen_by_hand, decide, roll_back, undecided, with_rollbacks
+from stockfc_assets.forecasts.models import champion_before, champion_of, model_files
 from stockfc_assets.storage.warehouse import content_version, document_bytes
 
 GROUP = "models"
 PARITY_SAMPLES = 64
+
+
+class RollBack(dg.Config):
+    """``serve``: the month (2026-01) whose model a person wants to serve; empty lets the gate decide. ``reason``: why."""
+
+    serve: str = ""
+    reason: str = ""
 
 
 def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -67,34 +76,97 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.months),
         kinds={"json"},
-        code_version="1",
+        code_version="2",
         deps=[
-            dg.AssetDep(onnx_model, partition_mapping=SAME),
-            dg.AssetDep("champion_model", partition_mapping=PREVIOUS),
+            dg.AssetDep(onnx_model, partition_mapping=WITH_PREVIOUS),
+            dg.AssetDep("training_panel", partition_mapping=SAME),
+            dg.AssetDep("champion_model", partition_mapping=history_before(EVIDENCE_MONTHS)),
         ],
-        description="Which model serves from this month on, and why: the gate's decision with both sides' scores. Daily "
-        "forecasts use the newest champion not later than their own month.",
+        description="Which model serves from this month on, and why: the gate's decision with its evidence, or a person's "
+        "roll-back (config: serve, reason). Daily forecasts use the newest champion not later than their own month.",
     )
     def champion_model(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+        context: dg.AssetExecutionContext, config: RollBack, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        def write(key: str) -> Written:
-            from stockfc_assets.models.guards import guard_failures
-
-            month = dt.date.fromisoformat(key)
-            _, card = model_files(platform.warehouse, month)
-            failures = guard_failures(card["guards"], platform.settings.model.guards)
-            record = decide(month, card, failures, champion_before(platform.warehouse, month))
-            data = document_bytes(record)
-            version = platform.warehouse.write_file(f"champion_model/{key}.json", data)
-            serving = record["model"]["id"] if record["model"] else "none"
-            return Written(
-                version, metadata={"decision": record["decision"], "serves": serving, "reason": record["reason"]}
-            )
-
-        yield from write_each(context, sorted(context.partition_keys), write)
+        if config.serve:
+            yield from write_each(context, [_only_month(context)], lambda key: _roll_back(platform, key, config))
+        else:
+            yield from write_each(context, sorted(context.partition_keys), lambda key: _judge(context, platform, key))
 
     return [trained_model, onnx_model, champion_model]
+
+
+def _judge(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
+    """The gate's decision, from forecasts of earlier months that have matured."""
+    from stockfc_assets.evaluation.shadow import evidence_before, shadow_forecasts
+    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.models.guards import guard_failures
+
+    month, warehouse, settings = dt.date.fromisoformat(key), platform.warehouse, platform.settings
+    _, card = model_files(warehouse, month)
+    panel_key = f"training_panel/{key}.arrow"
+    if not warehouse.store.exists(panel_key):
+        raise DataError(f"month {key[:7]}: training_panel is missing; run `stockfc monthly --month {key[:7]}`")
+    panel = read_panel(warehouse.store.local_path(panel_key))
+    pairs, none_because = shadow_forecasts(warehouse, settings, panel, month)
+    warehouse.write_table("champion_model", key, pairs)
+    if none_because:
+        context.log.info(f"{key}: no forecasts to compare later: {none_because}")
+    champion = champion_before(warehouse, month)
+    evidence = evidence_before(warehouse, panel, month, against=chosen_by_hand(champion))
+    decided = decide(month, card, guard_failures(card["guards"], settings.model.guards), champion, evidence)
+    standing = champion_of(warehouse, month) or {}
+    return _write_champion(platform, key, with_rollbacks(decided, standing.get("rollbacks", [])))
+
+
+def _roll_back(platform: Platform, key: str, config: RollBack) -> Written:
+    """A person's choice, from today on."""
+    from stockfc_assets.evaluation.shadow import candidate
+
+    month, now = dt.date.fromisoformat(key), platform.clock()
+    profile = platform.calendar.profile
+    if month != month_of(now.astimezone(ZoneInfo(profile.grid_zone)).date()):
+        raise InputError(f"a roll-back is of the current month; {key[:7]} is not: its forecasts are published")
+    if not config.reason.strip():
+        raise InputError("a roll-back needs a reason: it stands in the record")
+    card = candidate(platform.warehouse, platform.settings, _month(config.serve, month))
+    since = max(month, now.astimezone(ZoneInfo(profile.time_zone)).date())
+    standing = champion_of(platform.warehouse, month)
+    record = standing or undecided(month, champion_before(platform.warehouse, month))
+    return _write_champion(platform, key, roll_back(record, card, config.reason.strip(), since))
+
+
+def _only_month(context: dg.AssetExecutionContext) -> str:
+    keys = context.partition_keys
+    if len(keys) != 1:
+        raise InputError(f"a roll-back is of one month; {len(keys)} were asked for")
+    return keys[0]
+
+
+def _month(text: str, newest: dt.date) -> dt.date:
+    """``2026-01`` as its first day; no later than ``newest``."""
+    try:
+        month = dt.date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise InputError(f"serve: {text!r} is not a month; write it as 2026-01") from None
+    if month > newest:
+        raise InputError(f"serve: {text} has not begun; the current month is {newest:%Y-%m}")
+    return month
+
+
+def _write_champion(platform: Platform, key: str, record: dict[str, Any]) -> Written:
+    version = platform.warehouse.write_file(f"champion_model/{key}.json", document_bytes(record))
+    evidence = {name: value for name, value in (record["evidence"] or {}).items() if value is not None}
+    return Written(
+        version,
+        metadata={
+            "decision": record["decision"],
+            "serves": record["model"]["id"] if record["model"] else "none",
+            "status": record["model"]["status"] if record["model"] else "none",
+            "reason": record["reason"],
+            "evidence": evidence,
+        },
+    )
 
 
 def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:

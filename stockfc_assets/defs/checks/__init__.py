@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from stockfc_assets.defs.checks import features, forecasts, market, models, quality
+from stockfc_assets.defs.checks import evaluation, features, forecasts, market, models, quality
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
@@ -12,4 +12,5 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         *features.build_checks(),
         *models.build_checks(),
         *forecasts.build_checks(),
+        *evaluation.build_checks(),
     ]
