@@ -187,15 +187,20 @@ def report(session: dt.date | None) -> None:
 @cli.command()
 @click.option("--from", "start", type=_Date(), help="First session (default: the newest recorded one).")
 @click.option("--to", "end", type=_Date(), help="Last session (default: the newest finished one).")
+@click.option("--again", is_flag=True, help="Judge the range again first, after a change of config/quality.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="Print the published records as they are.")
-def quality(start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
+def quality(start: dt.date | None, end: dt.date | None, again: bool, as_json: bool) -> None:
     """Show what is wrong with stored prices: ticker, session, what was seen, what was expected.
 
     docs/data-quality.md says what each defect means and what to do about it.
     """
     if end and not start:
         raise click.UsageError("--to needs --from")
+    if again and not start:
+        raise click.UsageError("--again needs --from")
     with _workbench() as bench:
+        if again:
+            bench.judge_again(start, end)
         documents = bench.quality(start, end)
         click.echo(json.dumps(documents, indent=1, ensure_ascii=False) if as_json else terminal.quality_text(documents))
 

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -31,6 +31,7 @@ from stockfc_assets.settings import (
 from stockfc_assets.trading_rules import BacktestSettings
 
 Model = TypeVar("Model", bound=BaseModel)
+SOURCES = get_args(Environment.model_fields["source"].annotation)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -44,6 +45,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise ConfigError(f"STOCKFC_ENV={name}: there is no {environment_file}; known environments: {known}")
     content = _expand(_read_yaml(environment_file), environ, environment_file)
     if source := environ.get("STOCKFC_SOURCE"):
+        if source not in SOURCES:
+            raise ConfigError(f"STOCKFC_SOURCE={source}: there is no such price source; known: {', '.join(SOURCES)}")
         content["source"] = source
     if endpoint := environ.get("STOCKFC_YAHOO_ENDPOINT"):
         content = _with_yahoo_endpoint(content, endpoint)

@@ -148,3 +148,10 @@ def test_a_variable_that_is_not_set_is_named(config):
         ConfigError, match=r"files\.yaml: '\$\{STOCKFC_PRICES\}' needs the environment variable STOCKFC_PRICES"
     ):
         load(config, STOCKFC_ENV="files")
+
+
+def test_a_source_that_does_not_exist_is_named_with_its_variable():
+    with pytest.raises(
+        ConfigError, match=r"STOCKFC_SOURCE=yaho: there is no such price source; known: simulated, files, yahoo"
+    ):
+        load_settings({"STOCKFC_SOURCE": "yaho"})

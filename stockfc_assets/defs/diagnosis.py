@@ -71,12 +71,13 @@ def _stored_data(platform: Platform) -> str:
     problems: dict[str, str] = {}
     count = 0
     for asset in ("raw_ohlcv", "weekly_features", "daily_predictions"):
-        keys = platform.warehouse.partitions(asset)[-READ_BACK_SESSIONS:]
+        keys = platform.warehouse.partitions(asset)
         count += len(keys)
-        problems |= platform.warehouse.corrupt_partitions(asset, keys)
+        suspects = {*keys[-READ_BACK_SESSIONS:], *platform.warehouse.without_footer(asset)}
+        problems |= platform.warehouse.corrupt_partitions(asset, sorted(suspects))
     if problems:
         raise OSError("; ".join(problems.values()))
-    return f"the newest {count} partitions read back"
+    return f"{count} partitions have a sound footer, the newest {READ_BACK_SESSIONS} of each table read back"
 
 
 def _quality(platform: Platform) -> str:

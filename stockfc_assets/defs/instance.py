@@ -96,12 +96,13 @@ def run_job(
 
 
 def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for evaluation in result.get_asset_check_evaluations():
-        if not evaluation.passed:
-            yield f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {evaluation.description}"
+    """What failed first, then the checks that found something, errors before warnings."""
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error and not _is_check(event.step_failure_data.error):
             yield f"{event.step_key}: {_cause(event.step_failure_data.error)}"
+    findings = [each for each in result.get_asset_check_evaluations() if not each.passed]
+    for each in sorted(findings, key=lambda each: each.severity != dg.AssetCheckSeverity.ERROR):
+        yield f"check {each.check_name} of {each.asset_key.to_user_string()}: {each.description}"
 
 
 def _is_check(error: SerializableErrorInfo) -> bool:

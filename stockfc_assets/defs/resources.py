@@ -46,6 +46,13 @@ def _with_removed_stocks(settings: Settings) -> Settings:
         return settings
     stored = warehouse.read_table("universe", "universe")
     removed = removed_stocks(settings.universe, stored, dt.date.fromisoformat(sessions[-1]))
+    if not removed:
+        return settings
+    names = [stock.ticker for stock in removed]
+    rows = warehouse.read_tables("raw_ohlcv", sessions, tickers=names, columns=["ticker"])
+    # A ticker that never had a price was a mistake, and is forgotten when it is taken back.
+    priced = set() if rows is None else set(rows["ticker"])
+    removed = tuple(stock for stock in removed if stock.ticker in priced)
     for stock in removed:
         if stock.sector not in settings.sectors:
             raise ConfigError(
@@ -106,6 +113,8 @@ class Platform:
             identity["exchange"] = self.settings.universe.exchange
         if self.settings.source == "simulated":
             identity |= self.settings.environment.sources.simulated.model_dump(mode="json")
+        if self.settings.source == "yahoo" and (endpoint := self.settings.environment.sources.yahoo.endpoint):
+            identity["endpoint"] = endpoint
         self.warehouse.require_source(identity)
 
     def source_label(self) -> dict[str, object]:

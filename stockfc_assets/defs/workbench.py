@@ -228,6 +228,7 @@ class Workbench:
             self._run(HISTORY, gap, f"{len(gap)} sessions missed before")
 
     def _run(self, job: str, keys: Sequence[str], what: str, config: Mapping[str, Any] | None = None) -> None:
+        self.platform.claim_data_root()
         span = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
         self.say(f"{what}, {span} ...")
         outcome = run_job(self.definitions, self.instance, job, keys, config or {})
@@ -237,6 +238,20 @@ class Workbench:
         for message in outcome.messages:
             self.say(f"warning: {message}")
         self.say(f"{what}, {span}: done in {outcome.seconds:.1f} s")
+
+    def _materialize(self, asset: str, keys: Sequence[str]) -> None:
+        """Materialises one asset alone, over a partition or a range."""
+        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+        where = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": tags}
+        result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(asset)],
+            run_config=TERMINAL_LOG,
+            raise_on_error=False,
+            **where,
+        )
+        if not result.success:
+            raise RunError(f"run {result.run_id} of {asset} failed; see the run in the UI")
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -273,20 +288,18 @@ class Workbench:
         )
         return explanation_document(explainer.explain(ticker), published, self.settings.sectors)
 
+    def judge_again(self, start: dt.date, end: dt.date | None) -> None:
+        """The quality records of stored sessions, with the thresholds of today; nothing is fetched."""
+        stored = set(self.platform.warehouse.partitions("raw_ohlcv"))
+        keys = [key for key in self.session_range(start, end) if key in stored]
+        if not keys:
+            raise DataError(f"no prices are stored from {start} on; run `stockfc backfill --from {start}` first")
+        self._materialize("price_quality", keys)
+
     def report(self, session: dt.date | None) -> str:
         """Writes the report of a published session again; returns where it is."""
         key = self.document(session)["session"]
-        definition = self.definitions.resolve_implicit_global_asset_job_def()
-        selection = [dg.AssetKey("forecast_report")]
-        result = definition.execute_in_process(
-            instance=self.instance,
-            partition_key=key,
-            asset_selection=selection,
-            run_config=TERMINAL_LOG,
-            raise_on_error=False,
-        )
-        if not result.success:
-            raise RunError(f"run {result.run_id} of forecast_report failed; see the run in the UI")
+        self._materialize("forecast_report", [key])
         return self.platform.warehouse.store.location(f"forecast_report/{key}.html")
 
     def status(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from stockfc_assets.forecasts.publication import (
 )
 from stockfc_assets.market.calendar import TradingCalendar
 from stockfc_assets.market.findings import findings_from_json
+from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.quality.session import QUALITY
 from stockfc_assets.market.quality.summary import blocked
 from stockfc_assets.settings import Settings
@@ -142,8 +143,15 @@ class DailyForecaster:
             session,
             benchmark=self.settings.benchmark,
         )
+        reasons = {**skipped, **self._not_fetched(session), **refused}
         members = self.settings.universe.members(session)
-        return inputs, {ticker: refused.get(ticker, why) for ticker, why in skipped.items() if ticker in members}
+        return inputs, {ticker: reasons[ticker] for ticker in skipped if ticker in members}
+
+    def _not_fetched(self, session: dt.date) -> dict[str, str]:
+        """Ticker -> why the price source has no answer for it on ``session``."""
+        key = session.isoformat()
+        record = FetchRecord.from_json(self.warehouse.read_records("raw_ohlcv", [key]).get(key, {}))
+        return {ticker: f"not fetched: {why}" for ticker, why in record.failed.items()}
 
     def _sequence_rows(self, session: dt.date) -> pl.DataFrame:
         """The weekly_features that the input sequences may hold: those of the last session of each week, and, for

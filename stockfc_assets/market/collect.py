@@ -26,6 +26,7 @@ CELLS_AT_ONCE = 3_000_000
 TICKERS_AT_ONCE = 500
 """Answers of a remote source that are held before they are written: minutes of asking, at a polite pace."""
 SAID_FINDINGS = 20
+SAID_TICKERS = 10
 Session = TypeVar("Session", dt.date, str)
 
 
@@ -64,6 +65,18 @@ def unanswered(warehouse: Warehouse, sessions: Sequence[dt.date], tickers: Colle
             if names:
                 lacking[dt.date.fromisoformat(key)] = names
     return lacking | {session: set(tickers) for session in sessions if session.isoformat() not in records}
+
+
+def by_reason(failures: Mapping[str, str]) -> dict[str, str]:
+    """Reason -> the tickers that it holds for, in words: a service that is down gives all of them the same one."""
+    groups: dict[str, list[str]] = {}
+    for ticker, reason in failures.items():
+        groups.setdefault(reason, []).append(ticker)
+    return {
+        reason: ", ".join(tickers[:SAID_TICKERS])
+        + (f" and {len(tickers) - SAID_TICKERS} more" if len(tickers) > SAID_TICKERS else "")
+        for reason, tickers in groups.items()
+    }
 
 
 class PriceCollector:
@@ -146,8 +159,8 @@ class PriceCollector:
             self._warn(sentence(row))
         if fetched.findings.height > SAID_FINDINGS:
             self._warn(f"and {fetched.findings.height - SAID_FINDINGS} findings more; see price_quality")
-        for ticker, reason in fetched.failures.items():
-            self._warn(f"{ticker}: not fetched: {reason}")
+        for reason, tickers in by_reason(fetched.failures).items():
+            self._warn(f"not fetched: {reason}: {tickers}")
         return fetched
 
     def _stored_between(self, sessions: pl.Series) -> pl.DataFrame:

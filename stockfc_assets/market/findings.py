@@ -44,6 +44,12 @@ class Defect:
 
 PRICE_DEFECTS = (
     Defect(
+        "not_fetched", WARNING, "No answer for a stock",
+        "The service did not answer for this stock: it is unknown, gone, refused, or the service was down.",
+        "The stock has no row; the next run asks for it again. Too many of them and the session is not complete.",
+        "Run the same command again later. If the service does not know the ticker, correct it or end its membership.",
+    ),
+    Defect(
         "phantom_row", WARNING, "Row on a day without a session",
         "The service lists a row on a holiday or weekend, most often with volume 0 and the close before it repeated.",
         "The row is not stored.",
@@ -107,7 +113,7 @@ PRICE_DEFECTS = (
         "half_applied_split", ERROR, "Split applied to a part of the history",
         "The price moves by about a split's ratio on a day that is not its ex-date, or on that day once too often.",
         "The rows are kept; the stock has no forecast for that session.",
-        "Fetch the stock's whole history again with --force once the service has corrected it.",
+        "Once the service has corrected it, fetch the range again with --force; that asks for every stock of the range.",
     ),
     Defect(
         "unexplained_jump", WARNING, "Jump that no split explains",

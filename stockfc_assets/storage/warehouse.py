@@ -119,6 +119,12 @@ class Warehouse:
                 continue
         return records
 
+    def without_footer(self, asset: str) -> list[str]:
+        """Stored partitions whose Parquet footer cannot be read: a quick look at all of them."""
+        stored = self.partitions(asset)
+        readable = self.read_records(asset, stored)
+        return [partition for partition in stored if partition not in readable]
+
     def corrupt_partitions(self, asset: str, partitions: Iterable[str]) -> dict[str, str]:
         """Partition -> reason, for those stored files that cannot be read as a table."""
         problems = {}
@@ -148,7 +154,8 @@ class Warehouse:
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise DataError(
-                f"{self.store.location(key)}: corrupt ({reason}); materialise {asset} for {partition} again"
+                f"{self.store.location(key)}: corrupt ({reason}); materialise {asset} for {partition} again, prices and "
+                f"features with `stockfc backfill --from {partition} --to {partition} --force`"
             ) from None
 
 

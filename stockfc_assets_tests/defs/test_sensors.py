@@ -12,6 +12,7 @@ from stockfc_assets.defs.instance import run_job
 from stockfc_assets.defs.jobs import DAILY_FORECAST, HISTORY
 from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets.defs.workbench import Workbench
+from stockfc_assets.market.membership import universe_table
 from stockfc_assets_tests.conftest import NOW, tiny_config
 
 D = dt.date
@@ -107,6 +108,17 @@ def test_a_ticker_that_was_taken_out_ends_and_nothing_of_it_is_deleted(bench, in
     # A third look at the same file still knows when it ended.
     again = reopened(changed, instance, lambda stocks: None)
     assert again.settings.universe.stocks[-1].member[0].member_to == LAST
+
+
+def test_a_mistyped_ticker_is_forgotten_when_it_is_taken_back(bench, instance):
+    bench.backfill(FIRST, LAST)
+    nobody = {"ticker": "9999.T", "name": "?", "sector": "Foods", "member": [{"member_from": D(2010, 1, 4)}]}
+    mistyped = reopened(bench, instance, lambda stocks: stocks.append(nobody))
+    table = universe_table(mistyped.settings.universe, mistyped.settings.sectors, "JPY")
+    mistyped.platform.warehouse.write_table("universe", "universe", table)
+    corrected = reopened(mistyped, instance, lambda stocks: stocks.pop())
+    assert corrected.settings.removed_stocks == ()
+    assert "9999.T" not in corrected.platform.known_tickers()
 
 
 def test_after_downtime_the_missed_sessions_are_asked_for_a_bounded_number_at_a_time(tmp_path, instance, bench):

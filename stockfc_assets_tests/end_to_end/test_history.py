@@ -15,8 +15,9 @@ import pytest
 
 from stockfc_assets.defs.instance import materialized
 from stockfc_assets.defs.jobs import HISTORY
+from stockfc_assets.defs.workbench import Workbench
 from stockfc_assets.errors import InputError, RunError
-from stockfc_assets_tests.conftest import tiny_config
+from stockfc_assets_tests.conftest import NOW, tiny_config
 
 START, END = "2024-01-04", "2024-02-09"
 SESSIONS = 26
@@ -116,6 +117,21 @@ def test_a_failed_range_keeps_and_records_what_was_finished(bench, instance, mon
     monkeypatch.undo()
     bench.backfill(_date(START), _date(END))
     assert len(materialized(instance, "raw_ohlcv")) == SESSIONS
+
+
+def test_stored_sessions_are_judged_again_after_a_change_of_thresholds(bench, instance, settings):
+    bench.backfill(_date(START), _date(END))
+    assert all(
+        document["counts"].get("unexplained_jump", 0) <= 1 for document in bench.quality(_date(START), _date(END))
+    )
+    prices = settings.quality.prices.model_copy(update={"jump": 1.001})
+    strict = settings.model_copy(update={"quality": settings.quality.model_copy(update={"prices": prices})})
+    judge = Workbench(strict, instance, say=lambda _: None, now=NOW)
+    before = contents(settings.data_root)
+    judge.judge_again(_date(START), _date(END))
+    documents = judge.quality(_date(START), _date(END))
+    assert sum(document["counts"].get("unexplained_jump", 0) for document in documents) > SESSIONS
+    assert contents(settings.data_root) == before
 
 
 def test_prices_that_break_a_law_block_what_comes_after(bench, instance, monkeypatch):
@@ -221,7 +237,7 @@ def test_tickers_that_fail_are_named_the_others_stored_and_the_next_run_heals(be
     monkeypatch.setattr(source, "fetch_bars", partly)
     down[:] = members[:3]
     with pytest.raises(
-        RunError, match=rf"2024-02-13: coverage 75\.0% is below 90%; .*{down[0]} \(the service answered 503\)"
+        RunError, match=rf"2024-02-13: coverage 75\.0% is below 90%; .*{down[0]}.* \(the service answered 503\)"
     ):
         bench.backfill(_date("2024-02-13"), _date("2024-02-13"))
     assert bench.platform.warehouse.read_table("raw_ohlcv", "2024-02-13").height == whole.height - 3

@@ -14,7 +14,7 @@ from stockfc_assets.configuration import load_settings
 from stockfc_assets.defs.instance import open_instance
 from stockfc_assets.defs.resources import open_settings
 from stockfc_assets.defs.workbench import Workbench
-from stockfc_assets.errors import RunError
+from stockfc_assets.errors import ConfigError, RunError
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.market.sources import build_source
 from stockfc_assets_tests.conftest import NOW, tiny_config
@@ -179,6 +179,10 @@ def test_one_ticker_that_is_gone_keeps_yahoos_reason_and_is_all_that_is_asked_fo
     assert rows(bench)["ticker"].n_unique() == 12
     record = bench.platform.warehouse.read_records("raw_ohlcv", ["2024-02-09"])["2024-02-09"]
     assert "No data found, symbol may be delisted" in record["failed"][SPLIT]
+    (newest,) = bench.quality(END, None)
+    assert [(row["ticker"], row["defect"], row["severity"]) for row in newest["findings"]] == [
+        (SPLIT, "not_fetched", "warning")
+    ]
     yahoo.faults.clear()
     yahoo.requests.clear()
     bench.backfill(START, END)
@@ -248,6 +252,20 @@ def test_a_cookie_or_crumb_that_fails_does_not_cost_the_prices(folder, yahoo):
     assert rows(bench).sort("session", "ticker").equals(truth(yahoo, bench.platform.known_tickers()))
 
 
+def test_a_stand_in_says_so_and_its_prices_are_never_mixed_with_real_ones(folder, yahoo):
+    bench = workbench(folder, "data", now=evening(END))
+    bench.backfill(START, END)
+    assert bench.platform.source_label()["simulated"] is True
+    tiny_config_again(folder, sources={"yahoo": {}})
+    asked = len(yahoo.requests)
+    real = workbench(folder, "data", now=evening(END))
+    assert real.platform.source_label() == {"name": "yahoo", "label": "Yahoo Finance", "simulated": False}
+    runs = len(real.instance.get_runs())
+    with pytest.raises(ConfigError, match=r"source\.json: this data root holds prices of yahoo \(endpoint http://127"):
+        real.backfill(START, END, force=True)
+    assert (len(yahoo.requests), len(real.instance.get_runs())) == (asked, runs)
+
+
 # --- from Yahoo to a forecast ---------------------------------------------------------------------------------------------
 
 
@@ -261,7 +279,8 @@ def test_a_whole_evening_on_yahoo_and_a_broken_row_keeps_one_stock_out_of_one_fo
         friday = workbench(folder, "data", now=NOW)
         document = friday.daily(None)
         assert document["session"] == "2024-03-01"
-        assert document["source"] == {"label": "Yahoo Finance", "name": "yahoo", "simulated": False}
+        label = f"stand-in for Yahoo Finance at {yahoo.url}"
+        assert document["source"] == {"label": label, "name": "yahoo", "simulated": True}
         assert document["num_predictions"] == 11
         (skipped,) = document["skipped"]
         assert skipped["ticker"] == SPLIT

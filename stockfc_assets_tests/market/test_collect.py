@@ -95,7 +95,7 @@ def test_the_next_run_asks_only_for_what_failed_and_ends_as_if_nothing_had(wareh
     collect(whole, Service())
     service = Service(down={"B": "503 Service Unavailable"})
     _, said = collect(warehouse, service)
-    assert "B: not fetched: 503 Service Unavailable" in said
+    assert "not fetched: 503 Service Unavailable: B" in said
     assert unanswered(warehouse, SESSIONS, TICKERS) == {day: {"B"} for day in SESSIONS}
     service.down.clear()
     service.asked.clear()

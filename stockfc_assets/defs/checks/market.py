@@ -13,7 +13,7 @@ import polars as pl
 from stockfc_assets.defs.checks.common import check_each, partitions_of, result
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.weeks import add_months
-from stockfc_assets.market.collect import parts
+from stockfc_assets.market.collect import by_reason, parts
 from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.laws import coverage, price_problems
 from stockfc_assets.tables import UniverseEnrichment
@@ -97,6 +97,7 @@ def _coverage_problems(platform: Platform, keys: Sequence[str]) -> list[str]:
         failed = FetchRecord.from_json(records.get(key, {})).failed
         share, missing = coverage(traded.get(session, ()), recent, members, failed)
         if share < minimum:
-            named = ", ".join(f"{name} ({failed[name]})" if name in failed else name for name in missing[:10])
+            reasons = by_reason({name: failed.get(name, "no row") for name in missing})
+            named = "; ".join(f"{tickers} ({reason})" for reason, tickers in reasons.items())
             problems.append(f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {named}")
     return problems

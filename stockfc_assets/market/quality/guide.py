@@ -39,8 +39,8 @@ was expected**.
 3. Publish again where the session's forecast was affected: `stockfc daily --session DAY`.
 4. If the service never corrects it, bring your own prices for that stock ([own data](own-data.md)).
 
-Thresholds are in `config/quality.yaml`, each with its reason. After a change, materialise `price_quality` again over the
-sessions in question: nothing is fetched for it.
+Thresholds are in `config/quality.yaml`, each with its reason. After a change, `stockfc quality --from DAY --again` judges the
+stored sessions again (in the UI: materialise `price_quality`): nothing is fetched for it.
 """
 
 LIMITS = """

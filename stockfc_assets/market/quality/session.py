@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
 from stockfc_assets.market.calendar import TradingCalendar
-from stockfc_assets.market.findings import findings_frame, in_order
+from stockfc_assets.market.findings import finding, findings_frame, in_order
 from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.quality.stored import LOOKBACK_SESSIONS, stored_findings
 from stockfc_assets.settings import QualitySettings
@@ -60,9 +61,9 @@ class SessionQuality:
         return RawOhlcv.create_empty() if rows is None else rows
 
     def _arrived(self, sessions: Sequence[dt.date]) -> dict[dt.date, pl.DataFrame]:
-        """What was refused or doubted when each session was fetched."""
+        """What was refused or doubted when each session was fetched, and who was not answered for."""
         records = self.warehouse.read_records("raw_ohlcv", [session.isoformat() for session in sessions])
-        return {session: FetchRecord.from_json(records.get(session.isoformat(), {})).findings for session in sessions}
+        return {session: _arrival(session, records.get(session.isoformat(), {})) for session in sessions}
 
     def _last_traded(self, raw: pl.DataFrame, sessions: Sequence[dt.date], first: dt.date) -> Mapping[str, dt.date]:
         """Of tickers without any row from ``first`` to the first session: the last one before, if there is any.
@@ -78,3 +79,12 @@ class SessionQuality:
         if rows is None or rows.is_empty():
             return {}
         return dict(rows.group_by("ticker").agg(pl.col("session").max()).iter_rows())
+
+
+def _arrival(session: dt.date, content: Mapping[str, Any]) -> pl.DataFrame:
+    record = FetchRecord.from_json(content)
+    failed = [
+        finding(ticker, session, "not_fetched", seen=why, expected="an answer, with or without a row")
+        for ticker, why in record.failed.items()
+    ]
+    return in_order(pl.concat([record.findings, findings_frame(failed)])) if failed else record.findings

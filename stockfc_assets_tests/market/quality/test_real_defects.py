@@ -163,10 +163,10 @@ def test_one_defect_and_nothing_else(
 
 
 def test_every_listed_price_defect_is_injected() -> None:
-    """`unseen_split` needs prices as traded (test_files.py); `revised_history` compares with what is stored (ingest)."""
+    """`unseen_split` needs prices as traded (test_files.py); `revised_history` and `not_fetched` come from ingest."""
     injected = {each[2] for _, _, expected in INJECTED for each in expected}
     listed = {name for name in DEFECTS if not name.startswith("facts_")}
-    assert listed - injected == {"unseen_split", "revised_history"}
+    assert listed - injected == {"unseen_split", "revised_history", "not_fetched"}
 
 
 def yahoo_history(path: Path) -> Market:

@@ -34,8 +34,6 @@ class YahooSource:
     """
 
     name = "yahoo"
-    label = "Yahoo Finance"
-    is_simulated = False
     is_remote = True
 
     def __init__(
@@ -48,6 +46,9 @@ class YahooSource:
         now: Callable[[], dt.datetime],
         session: PoliteSession | None = None,
     ) -> None:
+        # What a server on this machine answers in Yahoo's place must never be taken for real prices.
+        self.is_simulated = settings.endpoint is not None
+        self.label = f"stand-in for Yahoo Finance at {settings.endpoint}" if settings.endpoint else "Yahoo Finance"
         self._settings = settings
         self._calendar = calendar
         self._quality = quality
@@ -120,7 +121,8 @@ class YahooSource:
     def _late_since(self, history: History) -> dt.date | None:
         """The first session after the newest row, if that row is recent: Yahoo shows some rows hours late."""
         newest = self._calendar.newest_closed(self._now())
-        last = history.bars["session"].max()
+        # A row that was refused has come, too.
+        last = pl.concat([history.bars["session"], history.findings["session"]]).max()
         if last is None or not self._calendar.before(newest, LATE_SESSIONS) <= last < newest:
             return None
         return self._calendar.between(last + dt.timedelta(days=1), newest)[0]

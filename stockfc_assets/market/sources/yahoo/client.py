@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import yfinance
@@ -23,6 +24,8 @@ def connect(session: PoliteSession) -> YfData:
     ask for each ticker's time zone to cache it, which the exchange's profile knows.
     """
     yfinance.config.debug.hide_exceptions = False
+    # What it logs it also raises, and then it is said once, with the ticker.
+    logging.getLogger("yfinance").setLevel(logging.CRITICAL)
     cache._CookieCacheManager._Cookie_cache = cache._CookieCacheDummy()
     cache._TzCacheManager._tz_cache = cache._TzCacheDummy()
     cache._ISINCacheManager._isin_cache = cache._ISINCacheDummy()

@@ -78,7 +78,8 @@ def test_describing_it_and_asking_for_nothing_make_no_request(source, yahoo):
     }
     nothing = asked.fetch_bars((), dt.date.max, dt.date.min)
     assert (nothing.bars.schema, nothing.bars.height) == (BARS_SCHEMA, 0)
-    assert (asked.name, asked.label, asked.is_remote, asked.is_simulated) == ("yahoo", "Yahoo Finance", True, False)
+    label = f"stand-in for Yahoo Finance at {yahoo.url}"
+    assert (asked.name, asked.label, asked.is_remote, asked.is_simulated) == ("yahoo", label, True, True)
     assert yahoo.requests == []
 
 
