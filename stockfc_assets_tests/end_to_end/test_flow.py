@@ -283,7 +283,7 @@ def test_prices_of_another_source_are_refused(terminal, monkeypatch, folder):
         code, _, err = terminal("backfill", "--from", "2024-02-29", "--to", "2024-02-29", "--force")
     finally:
         config.write_text(original)
-    assert code == 1
+    assert code == 2
     assert "this data root holds prices of" in err
     assert "set STOCKFC_DATA to another folder" in err
 
