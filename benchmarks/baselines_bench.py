@@ -14,8 +14,8 @@ from stockfc_assets.evaluation.baselines import BASELINES, evaluate_baselines, f
 from stockfc_assets.features.names import WEEKLY_FEATURES
 from stockfc_assets.features.panel import Panel, build_panel
 from stockfc_assets.market.calendar import trading_calendar
+from stockfc_assets.model_settings import ModelSettings
 from stockfc_assets.models.samples import evenly_in_time, matured_before
-from stockfc_assets.settings import ModelSettings
 
 MONTH = dt.date(2026, 1, 1)
 START = dt.date(2016, 1, 1)

@@ -18,9 +18,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from stockfc_assets.errors import ConfigError
+from stockfc_assets.model_settings import ModelSettings
 from stockfc_assets.settings import (
     Environment,
-    ModelSettings,
     QualitySettings,
     SectorNames,
     Sectors,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from stockfc_assets.errors import ConfigError
+from stockfc_assets.frozen import Frozen
 
 BasisPoints = Annotated[float, Field(ge=0, le=1000)]
 
 
-class BacktestSettings(BaseModel):
+class BacktestSettings(Frozen):
     """The rules of docs/backtest.md. Money is in the listing currency."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizon: Annotated[int, Field(ge=1, le=12)] = 1
     """Months ahead of the forecast that ranks the stocks; 1 = the time for which they are held."""

@@ -39,6 +39,7 @@ ASSETS = {
     "training_panel": ".arrow",
     "trained_model": ".safetensors",
     "champion_model": ".json",
+    "baseline_forecasts": ".parquet",
     "daily_predictions": ".parquet",
     "forecast_scores": ".json",
     "forecast_report": ".html",

@@ -16,7 +16,7 @@ from stockfc_assets.evaluation.outcomes import realised_outcomes
 from stockfc_assets.evaluation.record import Published
 from stockfc_assets.features.names import HORIZONS
 from stockfc_assets.forecasts.intervals import IntervalTarget
-from stockfc_assets.settings import IntervalSettings
+from stockfc_assets.model_settings import IntervalSettings
 
 
 def interval_target(published: Published, month: dt.date, settings: IntervalSettings) -> IntervalTarget:

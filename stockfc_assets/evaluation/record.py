@@ -17,7 +17,6 @@ from stockfc_assets.evaluation.scores import (
     scores_by_model,
     scores_by_sector,
     scores_by_year,
-    track_record,
 )
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.calendar import TradingCalendar
@@ -46,12 +45,6 @@ def published_before(warehouse: Warehouse, calendar: TradingCalendar, month: dt.
     sessions = calendar.between(dt.date.fromisoformat(keys[0]), month - dt.timedelta(days=1))
     raw = warehouse.read_tables("raw_ohlcv", [session.isoformat() for session in sessions])
     return Published(forecasts, RawOhlcv.create_empty() if raw is None else raw)
-
-
-def track_record_before(warehouse: Warehouse, calendar: TradingCalendar, month: dt.date) -> dict[str, Any]:
-    """`scores.track_record` of the stored forecasts, as it was known when ``month`` began."""
-    published = published_before(warehouse, calendar, month)
-    return track_record(published.forecasts, published.raw, known_before=month)
 
 
 def forecast_scores(published: Published, month: dt.date) -> dict[str, Any]:

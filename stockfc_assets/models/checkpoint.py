@@ -16,7 +16,7 @@ from stockfc_assets.models.card import FEATURES, TrainedModel, card_bytes
 from stockfc_assets.models.network import ForecastNetwork
 
 if TYPE_CHECKING:
-    from stockfc_assets.settings import ModelSettings
+    from stockfc_assets.model_settings import ModelSettings
 
 # One key only: safetensors does not write several in a fixed order.
 KEY = "stockfc"

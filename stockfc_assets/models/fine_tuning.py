@@ -30,7 +30,7 @@ from stockfc_assets.models.training import guards_of, labels_of
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import Panel
-    from stockfc_assets.settings import FineTuningSettings, ModelSettings
+    from stockfc_assets.model_settings import FineTuningSettings, ModelSettings
 
 GUARD_SAMPLES = 512
 

@@ -15,7 +15,7 @@ import numpy as np
 from stockfc_assets.models.validation import MIN_CROSS_SECTION
 
 if TYPE_CHECKING:
-    from stockfc_assets.settings import GuardSettings
+    from stockfc_assets.model_settings import GuardSettings
 
 DECIMALS = 6
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from stockfc_assets.settings import LossSettings
+    from stockfc_assets.model_settings import LossSettings
 
 MIN_RANKED = 5
 """Labelled stocks that a date needs before its ranks and its spread count: fewer say too little."""

@@ -22,8 +22,8 @@ from stockfc_assets.features.names import (
 )
 
 if TYPE_CHECKING:
+    from stockfc_assets.model_settings import NetworkSettings
     from stockfc_assets.models.normalisation import Normalisation
-    from stockfc_assets.settings import NetworkSettings
 
 VOLATILITY_INDEX = WEEKLY_FEATURES.index(VOLATILITY_FEATURE)
 MIN_VOLATILITY = 0.05

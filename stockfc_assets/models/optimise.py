@@ -18,7 +18,7 @@ from stockfc_assets.models.network import ForecastNetwork
 from stockfc_assets.models.runtime import Precision, autocast
 
 if TYPE_CHECKING:
-    from stockfc_assets.settings import LossSettings
+    from stockfc_assets.model_settings import LossSettings
 
 MAX_GRADIENT_NORM = 1.0
 WARMUP_SHARE = 0.05

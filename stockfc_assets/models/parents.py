@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stockfc_assets.models.guards import guard_failures
 
 if TYPE_CHECKING:
-    from stockfc_assets.settings import ModelSettings
+    from stockfc_assets.model_settings import ModelSettings
 
 
 def find_parent(cards: Mapping[str, Mapping[str, Any]], month: dt.date, settings: ModelSettings) -> str | None:

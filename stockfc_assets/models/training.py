@@ -27,7 +27,7 @@ from stockfc_assets.models.validation import interval_quantiles, scores
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import Panel
-    from stockfc_assets.settings import LossSettings, ModelSettings, TrainingSettings
+    from stockfc_assets.model_settings import LossSettings, ModelSettings, TrainingSettings
 
 MIN_SAMPLES = 64
 """Fewer training samples than this are refused: nothing could be learnt from them."""

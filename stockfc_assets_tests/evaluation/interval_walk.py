@@ -15,8 +15,8 @@ from stockfc_assets.evaluation.intervals import adapted_target
 from stockfc_assets.features.names import HORIZONS, MIN_VOLATILITY, SESSIONS_PER_YEAR
 from stockfc_assets.features.weeks import months_later
 from stockfc_assets.forecasts.intervals import half_widths
+from stockfc_assets.model_settings import IntervalSettings
 from stockfc_assets.models.validation import interval_quantiles
-from stockfc_assets.settings import IntervalSettings
 
 VOLATILITY_SESSIONS = 65
 VALIDATION_MONTHS = 18

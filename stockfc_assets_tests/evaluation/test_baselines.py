@@ -41,8 +41,8 @@ from stockfc_assets.evaluation.baselines.rules import Drift, fit_cross_sectional
 from stockfc_assets.evaluation.scores import score_forecasts
 from stockfc_assets.features.names import HORIZONS, WEEKLY_FEATURES
 from stockfc_assets.features.panel import Panel, gather
+from stockfc_assets.model_settings import BaselineSettings, ModelSettings
 from stockfc_assets.models.samples import matured_before
-from stockfc_assets.settings import BaselineSettings, ModelSettings
 from stockfc_assets_tests.models.synthetic import random_panel
 
 MONTH = dt.date(2022, 2, 1)

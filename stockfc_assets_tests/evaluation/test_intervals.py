@@ -21,7 +21,8 @@ from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.market.as_traded import adjusted_bars
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.market.sources.simulated import SimulatedSource, simulated_universe
-from stockfc_assets.settings import IntervalSettings, SimulatedSettings
+from stockfc_assets.model_settings import IntervalSettings
+from stockfc_assets.settings import SimulatedSettings
 from stockfc_assets.tables import Predictions, RawOhlcv
 from stockfc_assets_tests.evaluation.interval_walk import Market, market_of, walk
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from stockfc_assets import terminal
 from stockfc_assets.evaluation.laws import score_problems
-from stockfc_assets.evaluation.record import Published, forecast_scores, published_before, track_record_before
-from stockfc_assets.evaluation.scores import NOTHING_MATURED
+from stockfc_assets.evaluation.record import Published, forecast_scores, published_before
+from stockfc_assets.evaluation.scores import NOTHING_MATURED, track_record
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.storage import LocalStore, Warehouse
 from stockfc_assets.storage.warehouse import document_bytes
@@ -76,7 +76,7 @@ def test_what_is_stored_is_what_is_scored(published, tmp_path):
     assert read.raw["session"].max() == dt.date(2023, 12, 29)
     document = forecast_scores(read, MONTH)
     assert document_bytes(document) == document_bytes(forecast_scores(published, MONTH))
-    record = track_record_before(warehouse, CALENDAR, MONTH)
+    record = track_record(read.forecasts, read.raw, known_before=MONTH)
     for row in (document["overall"], *document["horizons"]):
         del row["calibration"]
     assert (record["overall"], record["horizons"]) == (document["overall"], document["horizons"])

@@ -63,9 +63,9 @@ def additive_explainer(additive) -> Explainer:
 def network_forecaster() -> OnnxForecaster:
     """A small network of the real kind, with weights that matter."""
     torch = pytest.importorskip("torch")
+    from stockfc_assets.model_settings import NetworkSettings
     from stockfc_assets.models.export import export_onnx
     from stockfc_assets.models.network import ForecastNetwork
-    from stockfc_assets.settings import NetworkSettings
 
     torch.manual_seed(0)
     network = ForecastNetwork(NetworkSettings(hidden=6, sector_dim=2, mlp=(12, 8)))

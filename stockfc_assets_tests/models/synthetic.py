@@ -9,8 +9,8 @@ import numpy as np
 from stockfc_assets.features.names import HORIZONS, SEQUENCE_WEEKS, STATIC_FEATURES, WEEKLY_FEATURES
 from stockfc_assets.features.panel import Panel
 from stockfc_assets.features.weeks import months_later, sequence_indices
+from stockfc_assets.model_settings import ModelSettings
 from stockfc_assets.models.network import VOLATILITY_INDEX
-from stockfc_assets.settings import ModelSettings
 
 SIGNAL_INDEX = WEEKLY_FEATURES.index("excess_return_1w")
 

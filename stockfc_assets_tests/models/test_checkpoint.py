@@ -9,9 +9,9 @@ import safetensors.torch
 import torch
 
 from stockfc_assets.errors import ModelError
+from stockfc_assets.model_settings import ModelSettings
 from stockfc_assets.models.card import TrainedModel
 from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
-from stockfc_assets.settings import ModelSettings
 from stockfc_assets_tests.models.synthetic import tiny_settings
 
 

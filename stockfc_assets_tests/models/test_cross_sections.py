@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stockfc_assets.model_settings import FineTuningSettings
 from stockfc_assets.models.cross_sections import Batch, batched, cross_sections, epoch_order, joined
 from stockfc_assets.models.fine_tuning import dates_per_epoch, mixed_order
-from stockfc_assets.settings import FineTuningSettings
 
 CPU = torch.device("cpu")
 

@@ -17,10 +17,10 @@ import torch
 from stockfc_assets.errors import ModelError
 from stockfc_assets.features.names import POSITION_FEATURES, STATIC_FEATURES, WEEKLY_FEATURES
 from stockfc_assets.features.panel import ModelInputs, Panel, gather
+from stockfc_assets.model_settings import NetworkSettings
 from stockfc_assets.models.card import TrainedModel, card_bytes, model_card, plain
 from stockfc_assets.models.export import export_onnx, parity
 from stockfc_assets.models.network import VOLATILITY_INDEX, ForecastNetwork
-from stockfc_assets.settings import NetworkSettings
 from stockfc_assets_tests.models.synthetic import tiny_settings
 
 REPOSITORY = Path(__file__).parents[2]

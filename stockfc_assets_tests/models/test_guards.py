@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from stockfc_assets.model_settings import GuardSettings
 from stockfc_assets.models.batches import PanelTensors, predict
 from stockfc_assets.models.guards import guard_failures, guard_values
 from stockfc_assets.models.network import ForecastNetwork
 from stockfc_assets.models.samples import matured_before
 from stockfc_assets.models.training import guards_of, labels_of
-from stockfc_assets.settings import GuardSettings
 from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings
 
 SESSION = np.repeat(np.arange(4), 5)

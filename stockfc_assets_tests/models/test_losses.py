@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional
 
+from stockfc_assets.model_settings import LossSettings
 from stockfc_assets.models.losses import (
     MIN_RANKED,
     hard_ranks,
@@ -21,7 +22,6 @@ from stockfc_assets.models.losses import (
     soft_ranks,
     weighted,
 )
-from stockfc_assets.settings import LossSettings
 
 LOSS = LossSettings()
 everywhere = torch.ones_like

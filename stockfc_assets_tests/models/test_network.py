@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from stockfc_assets.features.names import HORIZONS, STATIC_FEATURES, WEEKLY_FEATURES
+from stockfc_assets.model_settings import NetworkSettings
 from stockfc_assets.models.network import MIN_VOLATILITY, VOLATILITY_INDEX, ForecastNetwork, NetworkInputs
 from stockfc_assets.models.normalisation import fit_normalisation
-from stockfc_assets.settings import NetworkSettings
 from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings
 
 

@@ -2,8 +2,8 @@
 
 import datetime as dt
 
+from stockfc_assets.model_settings import ModelSettings
 from stockfc_assets.models.parents import find_parent
-from stockfc_assets.settings import ModelSettings
 
 SETTINGS = ModelSettings.model_validate({"training": {"retrain_every_months": 3}})
 GOOD = {

@@ -18,6 +18,7 @@ import torch
 from stockfc_assets.errors import ModelError
 from stockfc_assets.features.names import HORIZONS
 from stockfc_assets.features.panel import Panel
+from stockfc_assets.model_settings import LossSettings
 from stockfc_assets.models import optimise as optimise_module
 from stockfc_assets.models.batches import PanelTensors, predict
 from stockfc_assets.models.card import TrainedModel
@@ -30,7 +31,6 @@ from stockfc_assets.models.runtime import resolve_precision, seeded
 from stockfc_assets.models.samples import Samples, matured_before, training_split
 from stockfc_assets.models.training import labels_of, train_full, validation_losses
 from stockfc_assets.models.validation import interval_quantiles, scores
-from stockfc_assets.settings import LossSettings
 from stockfc_assets_tests.models.conftest import PARENT_MONTH
 from stockfc_assets_tests.models.synthetic import random_panel, tiny_settings
 

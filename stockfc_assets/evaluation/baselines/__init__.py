@@ -22,9 +22,9 @@ from stockfc_assets.evaluation.baselines.rules import Drift, NoChange, fit_cross
 from stockfc_assets.evaluation.outcomes import KEY
 from stockfc_assets.features.names import HORIZONS
 from stockfc_assets.features.panel import Panel
+from stockfc_assets.model_settings import ModelSettings
 from stockfc_assets.models.normalisation import Normalisation, fit_normalisation
 from stockfc_assets.models.samples import Samples, evenly_in_time, matured_before
-from stockfc_assets.settings import ModelSettings
 from stockfc_assets.tables import BaselineForecasts
 
 BASELINES = {name: column.description for name, column in BaselineForecasts.columns().items() if not column.primary_key}

@@ -14,7 +14,7 @@ import numpy as np
 
 from stockfc_assets.evaluation.baselines.rows import WINDOW_COLUMNS, Rows, target_scale
 from stockfc_assets.features.names import HORIZONS, STATIC_FEATURES, WEEKLY_FEATURES
-from stockfc_assets.settings import BaselineSettings
+from stockfc_assets.model_settings import BaselineSettings
 
 if TYPE_CHECKING:
     import lightgbm
