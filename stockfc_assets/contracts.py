@@ -39,7 +39,7 @@ FILES = """
 | `champion_model/{month}.json` | which model serves from that month on, and why ([the gate](gate.md)) |
 | `champion_model/{month}.parquet` | forecasts of both sides on the month end before, never published: the gate's evidence |
 | `predictions/{session}.json`, `latest.json` | the published forecasts (below) |
-| `forecast_scores/{month}.json` | scores of what had matured when the month began: by horizon, sector, year, model |
+| `forecast_scores/{month}.json` | scores of what had matured when the month began: by horizon, sector, year, forecaster |
 | `forecast_report/{session}.html` | one self-contained page |
 | `quality/{session}.json`, `{month}.json` | defects of a session's prices, a month's facts ([guide](data-quality.md)) |
 | `source.json` | which price source this root belongs to: prices of two sources are never mixed |

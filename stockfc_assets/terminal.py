@@ -238,7 +238,14 @@ def scores_text(document: Mapping[str, Any]) -> str:
         lines.append("* too few independent periods: these numbers may be chance")
     end = "tenth" if overall["groups"] == 10 else "fifth"
     lines.append(f"spread: mean log return of the {end} with the highest forecasts less that of the lowest {end}")
-    for title, rows, key in (("year", document["by_year"], "year"), ("sector", document["by_sector"], "sector")):
+    breakdowns = (
+        ("on the same samples", document["by_forecaster"], "forecaster"),
+        ("year", document["by_year"], "year"),
+        ("sector", document["by_sector"], "sector"),
+    )
+    for title, rows, key in breakdowns:
+        if not rows:
+            continue
         lines += ["", f"{title:<28}" + "".join(f"{label:>{width}}" for label, width, *_ in BREAKDOWN_COLUMNS)]
         lines += [f"{row[key]!s:<28}" + _score_cells(row, BREAKDOWN_COLUMNS) for row in rows]
     return "\n".join([*lines, "", _skill_verdict(overall)])

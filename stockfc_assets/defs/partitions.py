@@ -98,6 +98,11 @@ def history_before(months: int) -> dg.TimeWindowPartitionMapping:
     return _window(-months, -1)
 
 
+def up_to(months: int) -> dg.TimeWindowPartitionMapping:
+    """The month and the ``months`` before it."""
+    return _window(-months)
+
+
 def sessions_before(count: int) -> dg.TimeWindowPartitionMapping:
     """The ``count`` sessions before the session."""
     return _window(-count, -1)

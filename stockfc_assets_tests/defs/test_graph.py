@@ -25,7 +25,7 @@ GRAPH = {
         "weekly_features", "raw_ohlcv", "price_quality", "universe_enrichment", "champion_model", "daily_predictions",
     },
     "forecast_report": {"daily_predictions", "raw_ohlcv", "onnx_model"},
-    "forecast_scores": {"daily_predictions", "raw_ohlcv"},
+    "forecast_scores": {"daily_predictions", "raw_ohlcv", "baseline_forecasts"},
 }  # fmt: skip
 MONTHLY = {
     "universe_enrichment",

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stockfc_assets import terminal
+from stockfc_assets.evaluation.baselines import BASELINES
 from stockfc_assets.evaluation.laws import score_problems
 from stockfc_assets.evaluation.record import Published, forecast_scores, published_before
-from stockfc_assets.evaluation.scores import NOTHING_MATURED, track_record
+from stockfc_assets.evaluation.scores import KEY, NOTHING_MATURED, realised_outcomes, track_record
 from stockfc_assets.market.calendar import trading_calendar
 from stockfc_assets.storage import LocalStore, Warehouse
 from stockfc_assets.storage.warehouse import document_bytes
-from stockfc_assets.tables import Predictions, RawOhlcv
+from stockfc_assets.tables import BaselineForecasts, Predictions, RawOhlcv
 from stockfc_assets_tests.evaluation.test_scores import forecasts_and_outcomes, market
 
 CALENDAR = trading_calendar("XTKS")
@@ -46,6 +47,31 @@ def test_the_scores_of_a_month_obey_their_laws(published):
     assert [row["sector"] for row in document["by_sector"]] == ["Chemicals", "Foods"]
     assert [(row["year"], row["n"]) for row in document["by_year"]] == [(2023, document["overall"]["n"])]
     assert [row["model_id"] for row in document["by_model"]] == ["a", "b"]
+
+
+def test_the_network_stands_beside_the_baselines_on_the_same_samples(published):
+    """The baselines know half of the samples: a seer, the network itself, one that says the opposite, one unfitted."""
+    outcomes = realised_outcomes(published.raw, published.forecasts, MONTH)
+    samples = published.forecasts.join(outcomes, on=KEY).filter(pl.col("ticker") < "1006.T")
+    said = {
+        "ridge": "realised_log_return", "drift": "log_return", "momentum_12_1": -pl.col("log_return"),
+        "no_change": pl.lit(0.0), "gradient_boosting": pl.lit(None), "mean_reversion_1m": pl.lit(0.0),
+    }  # fmt: skip
+    columns = [
+        (pl.col(value) if isinstance(value, str) else value).cast(pl.Float32).alias(name)
+        for name, value in said.items()
+    ]
+    baselines = samples.select(*KEY, *columns).select(BaselineForecasts.column_names())
+    document = forecast_scores(published, MONTH, baselines)
+    rows = {row["forecaster"]: row for row in document["by_forecaster"]}
+    assert list(rows) == ["network", *(name for name in BASELINES if name != "gradient_boosting")]
+    assert {row["n"] for row in rows.values()} == {samples.height}
+    assert rows["ridge"]["skill"] == pytest.approx(1, abs=1e-9)
+    assert rows["ridge"]["hit_rate"] == 1
+    assert rows["drift"]["skill"] == pytest.approx(rows["network"]["skill"], abs=1e-6)
+    assert rows["momentum_12_1"]["rank_ic"] == pytest.approx(-rows["network"]["rank_ic"])
+    assert rows["no_change"]["skill"] == 0
+    assert "ridge" in terminal.scores_text(document)
 
 
 @given(known=st.integers(1, 14))

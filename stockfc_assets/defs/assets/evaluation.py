@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 
 from stockfc_assets.defs.materialization import Written, declared, write_each
-from stockfc_assets.defs.partitions import Grids, history_before
+from stockfc_assets.defs.partitions import Grids, history_before, up_to
 from stockfc_assets.defs.resources import Platform
+from stockfc_assets.evaluation.record import baselines_before, published_before
 from stockfc_assets.evaluation.record import forecast_scores as score_published
-from stockfc_assets.evaluation.record import published_before
 from stockfc_assets.storage.warehouse import document_bytes
 
 GROUP = "evaluation"
@@ -34,9 +34,10 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         deps=[
             dg.AssetDep("daily_predictions", partition_mapping=history_before(TRACK_MONTHS)),
             dg.AssetDep("raw_ohlcv", partition_mapping=history_before(TRACK_MONTHS)),
+            dg.AssetDep("baseline_forecasts", partition_mapping=up_to(TRACK_MONTHS)),
         ],
         description="How the published forecasts turned out, of those whose horizon was over when the month began: scores "
-        'per horizon and overall, by sector, year and model, beside "no change". Published as '
+        "per horizon and overall, by sector, year and model, and beside the baselines. Published as "
         "forecast_scores/{month}.json.",
     )
     def forecast_scores(
@@ -46,7 +47,8 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         published = published_before(platform.warehouse, platform.calendar, dt.date.fromisoformat(keys[-1]))
 
         def write(key: str) -> Written:
-            document = score_published(published, dt.date.fromisoformat(key))
+            month = dt.date.fromisoformat(key)
+            document = score_published(published, month, baselines_before(platform.warehouse, month))
             version = platform.warehouse.write_file(f"forecast_scores/{key}.json", document_bytes(document))
             return Written(version, metadata=_metadata(document))
 
