@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
+import hypothesis
 import pytest
 import yaml
 
@@ -16,6 +17,11 @@ from stockfc_assets.defs.instance import open_instance
 from stockfc_assets.defs.resources import open_settings
 from stockfc_assets.defs.workbench import Workbench
 from stockfc_assets.settings import Settings
+
+# The suite says the same twice: laws are tried on the same examples each time. To look for new counterexamples:
+# `pytest --hypothesis-profile=default`.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared" / "data"
