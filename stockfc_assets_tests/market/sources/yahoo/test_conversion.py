@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -108,13 +109,15 @@ def test_a_session_is_the_same_before_and_after_every_later_split(history, data)
 @settings(deadline=None, max_examples=25)
 @given(histories())
 def test_dividends_come_back_on_the_basis_of_their_own_day(history):
-    traded, _, dividends, _ = history
+    traded, splits, dividends, _ = history
     bars, _ = convert(traded[-1][0], *history)
     expected = dict.fromkeys((session for session, _, _ in traded), Fraction(0))
     for date, cents in sorted(dividends.items()):
         rows = [session for session in expected if session >= date]
         if rows and date >= traded[0][0]:
-            expected[rows[0]] += Fraction(cents, 100)
+            # On a day off it goes to the next row, and so over a split on that row's day.
+            split = math.prod(ratio for day, ratio in splits.items() if date < day <= rows[0])
+            expected[rows[0]] += Fraction(cents, 100) / split
     shares = dict(zip(bars["session"], bars["dividend"], strict=True))
     for session, amount in expected.items():
         assert shares[session] == pytest.approx(float(amount), rel=1e-5, abs=1e-9)
