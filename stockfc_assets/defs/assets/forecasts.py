@@ -53,27 +53,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     def daily_predictions(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        from stockfc_assets.evaluation.intervals import interval_target
-        from stockfc_assets.evaluation.record import published_before
-        from stockfc_assets.evaluation.scores import track_record
-        from stockfc_assets.forecasts.daily import DailyForecaster
-
-        forecaster = DailyForecaster(
-            platform.warehouse, platform.settings, platform.calendar, source=platform.source_label()
-        )
-        records: dict[dt.date, dict[str, Any]] = {}
-        targets: dict[dt.date, IntervalTarget] = {}
-        with partition_log(context) as log:
-            for key in sorted(context.partition_keys):
-                session = dt.date.fromisoformat(key)
-                month = month_of(session)
-                if month not in records:
-                    published = published_before(platform.warehouse, platform.calendar, month)
-                    records[month] = track_record(published.forecasts, published.raw, known_before=month)
-                    targets[month] = interval_target(published, month, platform.settings.model.interval)
-                forecast = forecaster.forecast(session, track_record=records[month], target=targets[month])
-                log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height))
-        yield from log.results()
+        yield from _forecast(context, platform)
 
     @dg.asset(
         **declared(GROUP, grids.sessions),
@@ -102,6 +82,31 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         yield from write_each(context, sorted(context.partition_keys), write)
 
     return [daily_predictions, forecast_report]
+
+
+def _forecast(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
+    """Forecasts the run's sessions; what a month's forecasts carry of the past is read once per month."""
+    from stockfc_assets.evaluation.intervals import interval_target
+    from stockfc_assets.evaluation.record import published_before
+    from stockfc_assets.evaluation.scores import track_record
+    from stockfc_assets.forecasts.daily import DailyForecaster
+
+    forecaster = DailyForecaster(
+        platform.warehouse, platform.settings, platform.calendar, source=platform.source_label()
+    )
+    records: dict[dt.date, dict[str, Any]] = {}
+    targets: dict[dt.date, IntervalTarget] = {}
+    with partition_log(context) as log:
+        for key in sorted(context.partition_keys):
+            session = dt.date.fromisoformat(key)
+            month = month_of(session)
+            if month not in records:
+                published = published_before(platform.warehouse, platform.calendar, month)
+                records[month] = track_record(published.forecasts, published.raw, known_before=month)
+                targets[month] = interval_target(published, month, platform.settings.model.interval)
+            forecast = forecaster.forecast(session, track_record=records[month], target=targets[month])
+            log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height))
+    yield from log.results()
 
 
 def _describe(document: dict[str, Any], version: str, rows: int) -> Written:
