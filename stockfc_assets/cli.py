@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def gate(month: dt.date | None, as_json: bool) -> None:
     """Show which model serves from a month on, and why: the gate's decision and its evidence."""
     with _workbench() as bench:
         record = bench.gate(month)
-        click.echo(json.dumps(record, indent=1, ensure_ascii=False) if as_json else terminal.gate_text(record))
+        _print(record, terminal.gate_text, as_json=as_json)
 
 
 @cli.command()
@@ -142,8 +143,7 @@ def rollback(month: dt.date, reason: str) -> None:
 def status(as_json: bool) -> None:
     """Show what is stored, which model serves, the newest forecast and the last runs."""
     with _workbench() as bench:
-        state = bench.status()
-        click.echo(json.dumps(state, indent=1) if as_json else terminal.status_text(state))
+        _print(bench.status(), terminal.status_text, as_json=as_json)
 
 
 @cli.command()
@@ -153,11 +153,7 @@ def status(as_json: bool) -> None:
 def show(session: dt.date | None, top: int | None, as_json: bool) -> None:
     """Show a published forecast, ranked by its 12-month return."""
     with _workbench() as bench:
-        document = bench.document(session)
-        if as_json:
-            click.echo(json.dumps(document, indent=1, ensure_ascii=False))
-        else:
-            click.echo(terminal.forecast_text(document, top=top))
+        _print(bench.document(session), partial(terminal.forecast_text, top=top), as_json=as_json)
 
 
 @cli.command()
@@ -169,11 +165,7 @@ def explain(ticker: str, session: dt.date | None, horizon: int, as_json: bool) -
     """Show which inputs moved the forecast of TICKER away from that of the session's typical stock."""
     with _workbench() as bench:
         document = bench.explain(ticker, session)
-        click.echo(
-            json.dumps(document, indent=1, ensure_ascii=False)
-            if as_json
-            else terminal.explanation_text(document, horizon=horizon)
-        )
+        _print(document, partial(terminal.explanation_text, horizon=horizon), as_json=as_json)
 
 
 @cli.command()
@@ -202,7 +194,7 @@ def quality(start: dt.date | None, end: dt.date | None, again: bool, as_json: bo
         if again:
             bench.judge_again(start, end)
         documents = bench.quality(start, end)
-        click.echo(json.dumps(documents, indent=1, ensure_ascii=False) if as_json else terminal.quality_text(documents))
+        _print(documents, terminal.quality_text, as_json=as_json)
 
 
 @cli.command()
@@ -220,7 +212,7 @@ def backtest(start: dt.date | None, end: dt.date | None, horizon: int | None, as
     """
     with _workbench() as bench:
         document = bench.backtest(start, end, horizon)
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else terminal.backtest_text(document))
+        _print(document, terminal.backtest_text, as_json=as_json)
 
 
 @cli.command()
@@ -230,7 +222,7 @@ def scores(month: dt.date | None, as_json: bool) -> None:
     """Show how published forecasts turned out, of those whose horizon was over when the month began."""
     with _workbench() as bench:
         document = bench.scores(month)
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else terminal.scores_text(document))
+        _print(document, terminal.scores_text, as_json=as_json)
 
 
 @cli.command()
@@ -342,6 +334,11 @@ def _write_text(path: Path, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _print(document: Any, text: Callable[[Any], str], *, as_json: bool) -> None:
+    """A document as JSON, or as a person reads it."""
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False) if as_json else text(document))
 
 
 def _workbench() -> Any:
