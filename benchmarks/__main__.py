@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import platform_bench
+from benchmarks import platform_bench, report_bench
 
 REPO = Path(__file__).parents[1]
 
@@ -23,6 +23,7 @@ def main() -> None:
         data = Path(folder)
         for name, measure in platform_rows(data).items():
             row(name, measure())
+        row("forecast_report, 31 tickers, in process", _report(report_bench.bench_report(data)), "<= 5 s, <= 5 MB")
         row("daily_predictions, 31 tickers, in process", _daily(platform_bench.bench_daily(data)), "<= 1 s, < 300 MB")
         row("daily_predictions, 4,000 tickers", _daily(platform_bench.bench_daily_4000(data)), "<= 20 s")
     for script in (
@@ -64,6 +65,10 @@ def row(name: str, measured: str, target: str = "") -> None:
 
 def _daily(figures: dict[str, float]) -> str:
     return "{first_seconds:.2f} s, {peak_mb:.0f} MB".format(**figures)
+
+
+def _report(figures: dict[str, float]) -> str:
+    return "{seconds:.1f} s, {megabytes:.2f} MB".format(**figures)
 
 
 def machine() -> str:

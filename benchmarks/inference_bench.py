@@ -77,20 +77,6 @@ def bench_4000_tickers() -> Figures:
     return {"seconds": min(figures["times"]), "peak_mb": figures["peak_mb"]}
 
 
-def bench_report() -> Figures:
-    """The HTML report of 31 stocks: seconds to render, size."""
-    script = (
-        "import json, time\n"
-        "from stockfc_assets.forecasts.report import render_report\n"
-        "from stockfc_assets_tests.forecasts.samples import sample_forecast\n"
-        "arguments = sample_forecast()\n"
-        "began = time.perf_counter()\n"
-        "page = render_report(*arguments)\n"
-        "print(json.dumps({'seconds': time.perf_counter() - began, 'kilobytes': len(page.encode()) / 1e3}))\n"
-    )
-    return json.loads(_python(script))
-
-
 def _predict(count: int, *, repeats: int) -> dict:
     from stockfc_assets.features.names import (
         HORIZONS,
@@ -122,5 +108,5 @@ def _python(script: str, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    for bench in (bench_31_tickers, bench_4000_tickers, bench_report):
+    for bench in (bench_31_tickers, bench_4000_tickers):
         print(bench.__name__, {name: round(value, 3) for name, value in bench().items()})

@@ -36,7 +36,9 @@ import torch  # isort: skip
 
 MONTH = dt.date(2026, 2, 1)
 PARENT_MONTH = dt.date(2026, 1, 1)
-LOSS = SimpleNamespace(huber_delta=1.0, rank_weight=0.2, rank_temperature=0.3, spread_weight=0.05, spread_floor=0.05)
+LOSS = SimpleNamespace(
+    huber_delta=1.0, level_share=0.25, rank_weight=0.2, rank_temperature=0.3, spread_weight=0.05, spread_floor=0.05
+)  # fmt: skip
 Figures = dict[str, Any]
 
 

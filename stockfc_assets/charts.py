@@ -21,6 +21,7 @@ from stockfc_assets.svg import PAGE, PAPER, Palette, Scale, number, percent
 MOST_HISTORY_POINTS = 180
 """A line of more points than this gains nothing at these widths: the history is thinned to it."""
 MOST_RANKED = 40
+SAID_DASH = "4 3"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,20 @@ class FanPoint:
 
     date: dt.date
     price: float
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """An earlier forecast of the same stock, to be drawn beside what happened.
+
+    ``points`` (date, price), ascending, begin at ``as_of`` with the price of then; prices are on the share basis of the
+    chart. ``lower`` and ``upper`` are its interval at its newest point that is not after the chart's as-of session.
+    """
+
+    as_of: dt.date
+    points: Sequence[tuple[dt.date, float]]
     lower: float | None = None
     upper: float | None = None
 
@@ -43,28 +58,34 @@ def fan_chart(
     *,
     title: str,
     unit: str = "",
+    said: Sequence[Said] = (),
     palette: Palette = PAPER,
     width: int = 560,
     height: int = 260,
 ) -> str:
     """Past prices and the fan of the forecast, whose first point is the as-of session (13 points for 12 months).
 
-    ``unit`` names the currency of the prices.
+    ``unit`` names the currency of the prices. ``said`` are earlier forecasts, each a dashed line that begins with a dot;
+    the older, the paler.
     """
     past, band = _past(history, forecast), _band(forecast)
-    prices = _prices(past, forecast)
-    ticks = svg.nice_ticks(min(prices), max(prices), 5)
-    left, right, top, bottom = 12 + 6.4 * max(len(number(tick)) for tick in ticks), width - 66, 22, height - 26
-    x = svg.linear(past[0][0].toordinal(), forecast[-1].date.toordinal(), left, right)
-    y = svg.linear(min(prices), max(prices), bottom - 4, top + 4)
     now, last = forecast[0], forecast[-1]
+    earlier = sorted((one for one in said if one.points), key=lambda one: one.as_of)
+    first = min(past[0][0], *(one.as_of for one in earlier)) if earlier else past[0][0]
+    prices = _prices(past, forecast) + [price for one in earlier for price in _said_prices(one)]
+    ticks = svg.nice_ticks(min(prices), max(prices), 5)
+    left, right = 12 + max(svg.text_width(number(tick)) for tick in ticks), width - 66
+    top, bottom = 22, height - 26
+    x = svg.linear(first.toordinal(), last.date.toordinal(), left, right)
+    y = svg.linear(min(prices), max(prices), bottom - 4, top + 4)
     today = x(now.date.toordinal())
     parts = [
         svg.horizontal_grid(ticks, y, left, right, number, palette),
-        svg.month_axis(past[0][0], last.date, x, bottom, palette),
+        svg.month_axis(first, last.date, x, bottom, palette),
         _fan(band, x, y, palette),
+        *_said_earlier(earlier, now.date, x, y, palette),
+        _heading(now.date, bool(earlier), left, today, right, palette),
         svg.vertical(today, top, bottom, palette.muted, dash="2 3"),
-        svg.text(today, 14, f"{now.date.day} {now.date:%b %Y}", palette.muted, "middle"),
         svg.text(left - 6, 14, unit, palette.muted, "end"),
         svg.line(_places(past, x, y), palette.ink, 1.3),
         svg.line(_places([(point.date, point.price) for point in forecast], x, y), palette.forecast, 2),
@@ -74,8 +95,9 @@ def fan_chart(
     if last in band:
         ends = (last.upper, last.lower)
         labels += [(y(price), percent(price / now.price - 1, 0), palette.muted, 400) for price in ends]
-    parts.append(svg.end_labels(labels, right + 8))
-    return svg.document(width, height, title, _fan_description(past, forecast), parts, palette)
+    parts.append(svg.end_labels(labels, right + 8, top, bottom))
+    description = _fan_description(past, forecast) + _said_description(earlier)
+    return svg.document(width, height, title, description, parts, palette)
 
 
 def sparkline(
@@ -150,12 +172,11 @@ def loss_curve(
     }
     losses = [loss for _, curve in series.values() for _, loss in curve]
     if not losses:
-        nothing = svg.text(width / 2, height / 2, "no epoch was recorded", palette.muted, "middle")
-        return svg.document(width, height, "Loss per epoch", "No epoch was recorded.", [nothing], palette)
+        return svg.without_data(width, height, "Loss per epoch", "no epoch was recorded", palette)
     epochs = [row["epoch"] for row in history]
     ticks = svg.nice_ticks(min(losses), max(losses), 5)
     digits = svg.decimals(ticks)
-    left, right, top, bottom = 14 + 6.4 * (digits + 2), width - 86, 26, height - 36
+    left, right, top, bottom = 14 + svg.text_width("0." + "0" * digits), width - 86, 26, height - 36
     x = svg.linear(min(epochs), max(epochs), left + 10, right)
     y = svg.linear(min(losses), max(losses), bottom - 8, top + 8)
     parts = [
@@ -170,7 +191,7 @@ def loss_curve(
         parts += [svg.dot(x(epoch), y(loss), colour) for epoch, loss in curve]
     parts.append(_kept_epoch(history, x, y, right, palette))
     labels = [(y(curve[-1][1]), name, colour, 600) for name, (colour, curve) in series.items() if curve]
-    parts.append(svg.end_labels(labels, right + 12))
+    parts.append(svg.end_labels(labels, right + 12, top, bottom))
     words = [f"{name} {curve[0][1]:.4g} to {curve[-1][1]:.4g}" for name, (_, curve) in series.items() if curve]
     return svg.document(width, height, "Loss per epoch", f"{len(epochs)} epochs: {', '.join(words)}.", parts, palette)
 
@@ -213,11 +234,58 @@ def _fan(band: Sequence[FanPoint], x: Scale, y: Scale, palette: Palette) -> str:
     return svg.area(_places(rim, x, y), palette.forecast) if rim else ""
 
 
+def _said_prices(said: Said) -> list[float]:
+    return [price for _, price in said.points] + [end for end in (said.lower, said.upper) if end is not None]
+
+
+def _said_earlier(earlier: Sequence[Said], now: dt.date, x: Scale, y: Scale, palette: Palette) -> list[str]:
+    """Earlier forecasts, oldest first; their intervals, side by side, where their newest matured points stand."""
+    parts, spans = [], []
+    for age, said in zip(range(len(earlier) - 1, -1, -1), earlier, strict=True):
+        opacity = round(max(0.45, 0.95 - 0.15 * age), 2)
+        places = _places(said.points, x, y)
+        parts.append(svg.line(places, palette.fall, 1.2, dash=SAID_DASH, opacity=opacity))
+        parts.append(svg.dot(*places[0], palette.fall, radius=2.4, opacity=opacity))
+        matured = [date for date, _ in said.points if said.as_of < date <= now]
+        if matured and said.lower is not None and said.upper is not None:
+            spans.append((x(matured[-1].toordinal()), y(said.lower), y(said.upper), opacity))
+    beside = svg.spread([span[0] for span in spans], 4, 0, x(now.toordinal()) - 4)
+    for place, (_, lower, upper, opacity) in zip(beside, spans, strict=True):
+        parts.append(svg.column(place, lower, upper, 2, palette.fall, opacity=round(opacity / 2, 3)))
+    return parts
+
+
+def _heading(now: dt.date, earlier: bool, left: float, today: float, right: float, palette: Palette) -> str:
+    """The as-of session over its line and, on the side that has more room, what the dashed lines are."""
+    day, words = f"{now.day} {now:%b %Y}", "said earlier"
+    half = svg.text_width(day) / 2
+    if not earlier:
+        return svg.text(max(today, left + half), 14, day, palette.muted, "middle")
+    taken = 26 + svg.text_width(words)
+    if today - left > right - today:
+        start, place = left, max(today, left + taken + half + 6)
+    else:
+        start, place = right - taken, max(left + half, min(today, right - taken - half - 6))
+    return (
+        svg.text(place, 14, day, palette.muted, "middle")
+        + svg.line([(start, 10), (start + 20, 10)], palette.fall, 1.2, dash=SAID_DASH)
+        + svg.text(start + 26, 14, words, palette.fall, "start")
+    )
+
+
+def _said_description(earlier: Sequence[Said]) -> str:
+    if not earlier:
+        return ""
+    if len(earlier) == 1:
+        return f" Beside it stands 1 earlier forecast, of {earlier[0].as_of}."
+    return f" Beside it stand {len(earlier)} earlier forecasts, of {earlier[0].as_of} to {earlier[-1].as_of}."
+
+
 def _ranked(stock: Mapping[str, Any]) -> tuple[str, float, float | None, float | None]:
     """Label, return and interval of the 12-month forecast of one entry of the predictions file."""
     last, now, name = stock["predictions"][-1], stock["current_price"], stock.get("name", "")
     lower, upper = (None if last[end] is None else last[end] / now - 1 for end in ("lower", "upper"))
-    return f"{stock['ticker']}  {name if len(name) <= 24 else name[:23] + '…'}", last["return"], lower, upper
+    return f"{stock['ticker']}  {svg.shortened(name, 24)}", last["return"], lower, upper
 
 
 def _ranking_row(

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from stockfc_assets import __version__, terminal
+from stockfc_assets import __version__, terminal, terminal_drift, terminal_record
 from stockfc_assets.errors import InputError, StockfcError
 
 RUN_FAILED = 1
@@ -80,7 +80,7 @@ def backfill(start: dt.date, end: dt.date | None, force: bool) -> None:
 
 @cli.command()
 @click.option("--session", type=_Date(), help="Session to forecast (default: the newest finished one).")
-@click.option("--from", "start", type=_Date(), help="Publish the forecasts of a range of past sessions.")
+@click.option("--from", "start", type=_Date(), help="Publish past forecasts, and the report of the last.")
 @click.option("--to", "end", type=_Date(), help="Last session of the range (default: the newest finished one).")
 def daily(session: dt.date | None, start: dt.date | None, end: dt.date | None) -> None:
     """Fetch a session's prices, forecast, publish and write the report.
@@ -151,9 +151,9 @@ def status(as_json: bool) -> None:
 @click.option("--top", type=click.IntRange(min=1), help="Only so many of the highest and the lowest.")
 @click.option("--json", "as_json", is_flag=True, help="Print the published file as it is.")
 def show(session: dt.date | None, top: int | None, as_json: bool) -> None:
-    """Show a published forecast, ranked by its 12-month return."""
+    """Show a published forecast, ranked by its 12-month return, and what earlier ones were worth."""
     with _workbench() as bench:
-        _print(bench.document(session), partial(terminal.forecast_text, top=top), as_json=as_json)
+        _print(bench.document(session), partial(bench.forecast_text, top=top), as_json=as_json)
 
 
 @cli.command()
@@ -166,6 +166,15 @@ def explain(ticker: str, session: dt.date | None, horizon: int, as_json: bool) -
     with _workbench() as bench:
         document = bench.explain(ticker, session)
         _print(document, partial(terminal.explanation_text, horizon=horizon), as_json=as_json)
+
+
+@cli.command()
+@click.option("--session", type=_Date(), help="Session (default: the newest published one).")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def drift(session: dt.date | None, as_json: bool) -> None:
+    """Show whether a session's inputs look like those that its model was trained on."""
+    with _workbench() as bench:
+        _print(bench.drift(session), terminal_drift.drift_text, as_json=as_json)
 
 
 @cli.command()
@@ -212,7 +221,7 @@ def backtest(start: dt.date | None, end: dt.date | None, horizon: int | None, as
     """
     with _workbench() as bench:
         document = bench.backtest(start, end, horizon)
-        _print(document, terminal.backtest_text, as_json=as_json)
+        _print(document, terminal_record.backtest_text, as_json=as_json)
 
 
 @cli.command()
@@ -222,7 +231,7 @@ def scores(month: dt.date | None, as_json: bool) -> None:
     """Show how published forecasts turned out, of those whose horizon was over when the month began."""
     with _workbench() as bench:
         document = bench.scores(month)
-        _print(document, terminal.scores_text, as_json=as_json)
+        _print(document, terminal_record.scores_text, as_json=as_json)
 
 
 @cli.command()

@@ -40,6 +40,7 @@ FILES = """
 | `champion_model/{month}.parquet` | forecasts of both sides on the month end before, never published: the gate's evidence |
 | `predictions/{session}.json`, `latest.json` | the published forecasts (below) |
 | `forecast_scores/{month}.json` | scores of what had matured when the month began: by horizon, sector, year, forecaster |
+| `backtest/{month}.json` | what trading on the forecasts published before the month would have brought ([rules](backtest.md)) |
 | `forecast_report/{session}.html` | one self-contained page |
 | `quality/{session}.json`, `{month}.json` | defects of a session's prices, a month's facts ([guide](data-quality.md)) |
 | `source.json` | which price source this root belongs to: prices of two sources are never mixed |

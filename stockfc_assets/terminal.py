@@ -9,45 +9,27 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from stockfc_assets.terminal_record import record_text
+
 UI_COMMAND = "make ui   (or: stockfc ui), then open http://127.0.0.1:3000"
 SHOWN_MONTHS = (1, 3, 6, 12)
 NAME_WIDTH = 28
-SCORE_COLUMNS = (
-    ("forecasts", 11, "n", ",d"), ("dates", 7, "n_dates", "d"),
-    ("skill", 9, "skill", "+z.3f"), ("t", 7, "skill_hac_t", "+z.1f"),
-    ("rank IC", 9, "rank_ic", "+z.3f"), ("t", 7, "rank_ic_hac_t", "+z.1f"), ("spread", 9, "decile_spread", "+z.1%"),
-    ("hit rate", 10, "hit_rate", ".1%"), ("in interval", 13, "coverage", ".1%"), ("width", 8, "width", ".2f"),
-)  # fmt: skip
-BREAKDOWN_COLUMNS = (
-    ("forecasts", 11, "n", ",d"), ("dates", 7, "n_dates", "d"), ("skill", 9, "skill", "+z.3f"),
-    ("rank IC", 9, "rank_ic", "+z.3f"), ("hit rate", 10, "hit_rate", ".1%"),
-)  # fmt: skip
-BACKTEST_ROWS = {
-    "annual_return": ("return a year", "+.1%"),
-    "annual_return_gross": ("  before costs", "+.1%"),
-    "volatility": ("volatility a year", ".1%"),
-    "sharpe": ("Sharpe", "+.2f"),
-    "sharpe_error": ("  standard error", ".2f"),
-    "sortino": ("Sortino", "+.2f"),
-    "calmar": ("Calmar", "+.2f"),
-    "max_drawdown": ("maximum drawdown", ".1%"),
-    "drawdown_from": ("  from", ""),
-    "drawdown_to": ("  to", ""),
-    "var_95": ("VaR 95 %, one day", ".2%"),
-    "cvar_95": ("CVaR 95 %, one day", ".2%"),
-    "turnover_per_year": ("turnover a year", ".0%"),
-    "cost_drag_per_year": ("cost drag a year", ".2%"),
-    "unfilled_share": ("orders left unfilled", ".1%"),
-    "mean_positions": ("positions, mean", ".1f"),
-}
-"""Figure -> label and number format, in the order shown by `stockfc backtest`."""
 BAR_WIDTH = 20
 REASON_WIDTH = 110
 INDENT = " " * len("decision  ")
 
 
-def forecast_text(document: Mapping[str, Any], *, top: int | None = None) -> str:
-    """The ranked forecasts of a published document; with ``top``, only so many of the highest and lowest."""
+def forecast_text(
+    document: Mapping[str, Any],
+    *,
+    top: int | None = None,
+    scores: Mapping[str, Any] | None = None,
+    backtest: Mapping[str, Any] | None = None,
+) -> str:
+    """The ranked forecasts of a published document, and what earlier ones were worth (`terminal_record.record_text`).
+
+    With ``top``, only so many of the highest and lowest. ``scores`` and ``backtest`` are those of the session's month.
+    """
     ranked = sorted(document["predictions"], key=lambda stock: stock["predicted_12m_return"], reverse=True)
     lines = [*_heading(document), ""]
     if top is None or len(ranked) <= 2 * top:
@@ -58,7 +40,7 @@ def forecast_text(document: Mapping[str, Any], *, top: int | None = None) -> str
         lines += [f"The {top} lowest 12-month forecasts", _columns(), *(_row(*item) for item in numbered[-top:])]
     if document["skipped"]:
         lines += ["", "Skipped", *(f"  {entry['ticker']:<9} {entry['reason']}" for entry in document["skipped"])]
-    return "\n".join([*lines, "", *_track_record(document)])
+    return "\n".join([*lines, "", record_text(document, scores, backtest)])
 
 
 def status_text(state: Mapping[str, Any]) -> str:
@@ -189,82 +171,6 @@ def import_text(imported: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"note: {remark}" for remark in imported["remarks"])])
 
 
-def backtest_text(document: Mapping[str, Any]) -> str:
-    """What `stockfc backtest` prints: figures per portfolio side by side, and what the rules left undone."""
-    rules, portfolios = document["rules"], document["portfolios"]
-    source = document["source"]
-    names = {name: name.replace("_", "-") for name in portfolios} | {"benchmark": document["benchmark"]}
-    lines = [
-        f"Backtest of {len(document['decisions'])} monthly rankings by the {document['horizon']}-month forecast, "
-        f"{document['from']} to {document['to']}",
-        f"{'SIMULATED DATA - ' if source['simulated'] else 'Prices: '}{source['label']}",
-        f"Costs: {rules['base_cost_bp'] + rules['slippage_bp']:g} bp + {rules['impact_bp']:g} bp x sqrt(participation), "
-        f"at most {rules['max_participation']:.0%} of a day's turnover; capital {rules['capital']:,.0f}",
-        "",
-        f"{'after costs':<24}" + "".join(f"{names[name]:>16}" for name in portfolios),
-    ]
-    for key, (label, style) in BACKTEST_ROWS.items():
-        shown = [figures.get(key) for figures in portfolios.values()]
-        cells = ("-" if value is None else format(value, style) for value in shown)
-        lines.append(f"{label:<24}" + "".join(f"{cell:>16}" for cell in cells))
-    if document["skipped"]:
-        lines += ["", f"No stored forecast, so not traded: {', '.join(document['skipped'])}"]
-    return "\n".join([*lines, "", _verdict(portfolios["long_only"])])
-
-
-def _verdict(long_only: Mapping[str, Any]) -> str:
-    excess, t = long_only["excess_per_year"], long_only["excess_t"]
-    if t is None:
-        return "The top group against the universe: too few days to tell."
-    noise = "which chance alone often gives" if abs(t) < 2 else "more than chance alone usually gives"
-    return f"The top group against the equal-weighted universe: {excess:+.1%} a year, t {t:+.2f}, {noise}."
-
-
-def scores_text(document: Mapping[str, Any]) -> str:
-    """What `stockfc scores` prints: scores per horizon beside "no change", by year and by sector."""
-    overall = document["overall"]
-    lines = [f"How forecasts turned out whose horizon was over before {document['matured_before']}"]
-    if not overall["n"]:
-        return "\n".join([*lines, f"{document['note']}: nothing is proven"])
-    lines += ["", f"{'months':<8}" + "".join(f"{label:>{width}}" for label, width, *_ in SCORE_COLUMNS)]
-    scored = [row for row in (*document["horizons"], overall) if row["n"]]
-    for row in scored:
-        mark = " *" if row["note"] else ""
-        lines.append(f"{row.get('horizon', 'all'):<8}{_score_cells(row, SCORE_COLUMNS)}{mark}")
-    waiting = [str(row["horizon"]) for row in document["horizons"] if not row["n"]]
-    if waiting:
-        lines.append(f"no forecast over {', '.join(waiting)} months has matured yet")
-    if any(row["note"] for row in scored):
-        lines.append("* too few independent periods: these numbers may be chance")
-    end = "tenth" if overall["groups"] == 10 else "fifth"
-    lines.append(f"spread: mean log return of the {end} with the highest forecasts less that of the lowest {end}")
-    breakdowns = (
-        ("on the same samples", document["by_forecaster"], "forecaster"),
-        ("year", document["by_year"], "year"),
-        ("sector", document["by_sector"], "sector"),
-    )
-    for title, rows, key in breakdowns:
-        if not rows:
-            continue
-        lines += ["", f"{title:<28}" + "".join(f"{label:>{width}}" for label, width, *_ in BREAKDOWN_COLUMNS)]
-        lines += [f"{row[key]!s:<28}" + _score_cells(row, BREAKDOWN_COLUMNS) for row in rows]
-    return "\n".join([*lines, "", _skill_verdict(overall)])
-
-
-def _score_cells(row: Mapping[str, Any], columns: Sequence[tuple[str, int, str, str]]) -> str:
-    cells = (("-" if row[key] is None else format(row[key], style), width) for _, width, key, style in columns)
-    return "".join(f"{cell:>{width}}" for cell, width in cells)
-
-
-def _skill_verdict(overall: Mapping[str, Any]) -> str:
-    skill, t = overall["skill"], overall["skill_hac_t"]
-    if skill is None:
-        return "No price has changed: there is nothing to compare with."
-    verdict = "beat" if skill > 0 else "do not beat"
-    error = "too few dates to say how sure that is" if t is None else f"t {t:+.2f}; beyond 2 chance alone is unlikely"
-    return f'The forecasts {verdict} "no change": skill {skill:+.3f} ({error}).'
-
-
 def doctor_text(findings: Sequence[Mapping[str, Any]]) -> str:
     """What `stockfc doctor` prints: one line per check, and whether all are well."""
     lines = [
@@ -336,14 +242,3 @@ def _row(rank: int, stock: Mapping[str, Any]) -> str:
 
 def _price(value: float) -> str:
     return f"{value:,.1f}" if value >= 1000 else f"{value:,.2f}"
-
-
-def _track_record(document: Mapping[str, Any]) -> list[str]:
-    overall = document["track_record"]["overall"]
-    if not overall["n"]:
-        return ["Track record: no forecast has matured yet, so nothing is proven."]
-    verdict = "beats" if overall["skill"] > 0 else "does not beat"
-    return [
-        f'Track record over {overall["n"]} matured forecasts: {verdict} "no change" '
-        f"(skill {overall['skill']:+.3f}, hit rate {overall['hit_rate']:.1%})."
-    ]

@@ -2,17 +2,21 @@
 
 import base64
 import datetime as dt
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
 from stockfc_assets.charts import (
     MOST_HISTORY_POINTS,
     MOST_RANKED,
     FanPoint,
+    Said,
     as_markdown_image,
     fan_chart,
     interval_bar,
@@ -20,7 +24,24 @@ from stockfc_assets.charts import (
     ranking_chart,
     sparkline,
 )
-from stockfc_assets.svg import MINUS, PAGE, decimals, month_ticks, nice_ticks, number, percent
+from stockfc_assets.svg import (
+    MINUS,
+    PAGE,
+    correlation,
+    decimals,
+    factor,
+    factor_ticks,
+    fitting_ticks,
+    linear,
+    logarithmic,
+    month_ticks,
+    nice_ticks,
+    number,
+    percent,
+    share,
+    shortened,
+    spread,
+)
 
 NBSP = "\N{NO-BREAK SPACE}"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -97,6 +118,73 @@ def test_the_history_is_thinned_from_its_newest_point_and_never_reaches_past_the
 def test_a_stock_without_history_still_has_a_chart():
     root = parse(fan_chart([], FAN, title="t"))
     assert len(list(root.iter(f"{SVG}polyline"))) == 2
+
+
+def said(days_ago: int, slope: float, *, interval: bool = False) -> Said:
+    """A forecast for 12 months, of the price of then; its interval is that of its newest point until `NOW`."""
+    as_of = NOW - dt.timedelta(days=days_ago)
+    path = [(as_of + dt.timedelta(days=30 * month), 1700.0 - days_ago + slope * month) for month in range(13)]
+    return Said(as_of, path, *((1200.0, 1900.0) if interval else ()))
+
+
+def test_earlier_forecasts_begin_on_the_price_line_under_it_the_older_the_paler():
+    earlier = [said(90, 10), said(360, -5), said(180, 2)]
+    root = parse(fan_chart(HISTORY, FAN, title="t", said=earlier))
+    *lines, past, forecast = list(root.iter(f"{SVG}polyline"))
+    key, lines = lines[-1], lines[:-1]
+    dots = [circle for circle in root.iter(f"{SVG}circle") if circle.attrib["r"] == "2.4"]
+    assert [float(line.attrib["stroke-opacity"]) for line in lines] == [0.65, 0.8, 0.95]
+    assert {line.attrib["stroke-dasharray"] for line in [key, *lines]} == {"4 3"}
+    assert {line.attrib["stroke-dasharray"] for line in (past, forecast)} == {"none"}
+    history, ahead = points(past), points(forecast)
+    for line, circle, days in zip(lines, dots, [360, 180, 90], strict=True):
+        start = points(line)[0]
+        assert start == (float(circle.attrib["cx"]), float(circle.attrib["cy"]))
+        assert min(math.dist(start, place) for place in history) < 2.5
+        # One scale of dates for all: 360 days before the as-of session mirror the 360 days of the forecast.
+        assert history[-1][0] - start[0] == pytest.approx((ahead[-1][0] - ahead[0][0]) * days / 360, abs=0.16)
+        assert points(line)[-1][0] - start[0] == pytest.approx(ahead[-1][0] - ahead[0][0], abs=0.16)
+    assert "said earlier" in texts(root)
+    assert root.find(f"{SVG}desc").text.endswith("Beside it stand 3 earlier forecasts, of 2025-02-11 to 2025-11-08.")
+
+
+def test_only_the_axis_grows_for_earlier_forecasts():
+    bare = parse(fan_chart(HISTORY, FAN, title="t"))
+    inside = parse(fan_chart(HISTORY, FAN, title="t", said=[said(90, 10)]))
+    outside = parse(fan_chart(HISTORY, FAN, title="t", said=[said(90, 450)]))
+    drawn = [[points(line) for line in root.iter(f"{SVG}polyline")][-2:] for root in (bare, inside, outside)]
+    assert drawn[0] == drawn[1]
+    assert drawn[2][0][0][0] == drawn[0][0][0][0]
+    assert drawn[2][0][-1][1] > drawn[0][0][-1][1]
+    marks = [place for line in outside.iter(f"{SVG}polyline") for place in points(line)]
+    assert all(0 <= x <= 560 and 0 <= y <= 260 for x, y in marks)
+    older = parse(fan_chart(HISTORY[-20:], FAN, title="t", said=[said(360, 1)]))
+    earliest, start = (points(line)[0][0] for line in list(older.iter(f"{SVG}polyline"))[:3:2])
+    assert earliest < start
+    assert earliest == min(float(line.attrib["x1"]) for line in older.iter(f"{SVG}line"))
+
+
+def test_intervals_of_earlier_forecasts_stand_side_by_side_before_the_as_of_session():
+    earlier = [said(360, 1, interval=True), said(180, 1, interval=True), said(10, 1, interval=True)]
+    root = parse(fan_chart(HISTORY, FAN, title="t", said=earlier))
+    spans = [rect for rect in root.iter(f"{SVG}rect") if rect.attrib.get("width") == "2"]
+    middles = [float(span.attrib["x"]) + 1 for span in spans]
+    today = points(list(root.iter(f"{SVG}polyline"))[-1])[0][0]
+    assert middles == pytest.approx([today - 8, today - 4], abs=0.16)  # nothing of the youngest has matured
+    ticks = [(float(text.text.replace(",", "")), float(text.attrib["y"]) - 4) for text in root.iter(f"{SVG}text")
+             if text.attrib["text-anchor"] == "end" and text.text]  # fmt: skip
+    slope, start = np.polyfit(*zip(*ticks, strict=True), 1)
+    for span in spans:
+        top, tall = float(span.attrib["y"]), float(span.attrib["height"])
+        assert (top, top + tall) == pytest.approx((start + slope * 1900, start + slope * 1200), abs=0.2)
+
+
+def test_without_earlier_forecasts_nothing_is_said_of_them():
+    chart = fan_chart(HISTORY, FAN, title="t", said=[Said(NOW, [])])
+    assert chart == fan_chart(HISTORY, FAN, title="t")
+    assert "earlier" not in chart
+    one = parse(fan_chart(HISTORY, FAN, title="t", said=[Said(NOW - dt.timedelta(days=90), [(NOW, 1700.0)])]))
+    assert one.find(f"{SVG}desc").text.endswith("Beside it stands 1 earlier forecast, of 2025-11-08.")
 
 
 def test_paper_carries_its_own_colours_and_page_takes_those_of_the_page():
@@ -212,8 +300,69 @@ def test_ticks_worked_by_hand():
     ]  # fmt: skip
 
 
+def test_ticks_of_factors_worked_by_hand():
+    assert factor_ticks(0.4, 6.0, 6) == [0.5, 1.0, 2.0, 5.0]
+    assert factor_ticks(0.9, 1.3, 5) == [0.9, 1.0, 1.1, 1.2, 1.3]
+    assert factor_ticks(0.01, 1000.0, 6) == [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
+    assert factor_ticks(1e-3, 1e5, 4) == [1e-3, 1e-1, 1e1, 1e3, 1e5]
+
+
+@given(low=st.floats(1e-4, 1e4), ratio=st.floats(1, 1e6), most=st.integers(2, 8))
+@settings(deadline=None, max_examples=80)
+def test_ticks_of_factors_are_few_and_inside(low, ratio, most):
+    ticks = factor_ticks(low, low * ratio, most)
+    assert 1 <= len(ticks) <= most + 1
+    assert ticks == sorted(set(ticks))
+    assert all(low * (1 - 1e-6) <= tick <= low * ratio * (1 + 1e-6) for tick in ticks)
+
+
+def test_equal_factors_are_equally_far_apart_on_a_logarithmic_scale():
+    scale = logarithmic(0.5, 8.0, 100.0, 0.0)
+    assert [scale(value) for value in (0.5, 1, 2, 4, 8)] == pytest.approx([100, 75, 50, 25, 0])
+
+
+def test_fitting_ticks_leave_room_for_their_labels():
+    def words(ticks):
+        return lambda tick: f"{tick:.0f} words"
+
+    assert fitting_ticks(0, 10, linear(0, 10, 0, 1000), words) == [0, 2, 4, 6, 8, 10]
+    assert fitting_ticks(0, 10, linear(0, 10, 0, 130), words) == [0, 5, 10]
+    assert fitting_ticks(-10, 10, linear(-10, 10, 0, 50), words) == [0]
+
+
+@given(
+    wanted=st.lists(st.integers(0, 300).map(float), min_size=1, max_size=15),
+    gap=st.integers(1, 30),
+    lowest=st.integers(-50, 100),
+    room=st.integers(0, 400),
+)
+@settings(deadline=None, max_examples=150)
+def test_labels_are_spread_as_isotonic_regression_says(wanted, gap, lowest, room):
+    places = np.array(spread(wanted, gap, lowest, lowest + room))
+    order = np.argsort(wanted, kind="stable")
+    steps = gap * np.arange(len(wanted))
+    levels = isotonic_regression(np.array(wanted)[order] - steps).x
+    within = np.clip(levels, lowest, max(lowest, lowest + room - steps[-1]))
+    assert places[order] == pytest.approx(within + steps)
+    assert (np.diff(places[order]) >= gap - 1e-9).all()
+    assert places.min() >= lowest
+
+
+def test_labels_with_room_stay_where_they_are_and_others_share_the_move():
+    assert spread([50.0, 10.0, 90.0], 13, 0, 100) == [50.0, 10.0, 90.0]
+    assert spread([50.0, 50.0, 50.0], 13, 0, 100) == [37.0, 50.0, 63.0]
+    assert spread([99.0, 98.0], 13, 0, 100) == [100.0, 87.0]
+
+
+def test_long_names_are_cut():
+    assert [shortened("abcdef", most) for most in (6, 5)] == ["abcdef", "abcd…"]
+
+
 def test_numbers_in_words():
     assert [percent(value) for value in (0.031, -0.0042, 0.0, -0.0001)] == [
         f"+3.1{NBSP}%", f"{MINUS}0.4{NBSP}%", f"0.0{NBSP}%", f"0.0{NBSP}%",
     ]  # fmt: skip
     assert [number(value) for value in (12345.6, 999.5, 42.123, 7.0)] == ["12,346", "999.5", "42.12", "7"]
+    assert [percent(1234.5), share(0.8, 0), share(0.0256)] == [f"+123,450.0{NBSP}%", f"80{NBSP}%", f"2.6{NBSP}%"]
+    assert [correlation(value) for value in (0.0312, -0.05, -0.0001)] == ["+0.031", f"{MINUS}0.050", "0.000"]
+    assert [factor(1.316), factor(12345.0)] == ["×1.32", "×12,345.00"]

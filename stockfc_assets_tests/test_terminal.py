@@ -30,14 +30,6 @@ def test_top_shows_both_ends_with_their_ranks():
     assert [int(row.split()[0]) for row in rows] == [1, 2, count - 1, count]
 
 
-def test_a_track_record_that_does_not_beat_no_change_says_so():
-    document, *_ = sample_forecast()
-    document["track_record"] = {"overall": {"n": 240, "skill": -0.02, "hit_rate": 0.5}, "horizons": []}
-    assert 'over 240 matured forecasts: does not beat "no change" (skill -0.020' in terminal.forecast_text(document)
-    document["track_record"] = {"overall": {"n": 0}, "horizons": []}
-    assert "no forecast has matured yet" in terminal.forecast_text(document)
-
-
 def test_the_doctor_counts_what_failed():
     findings = [{"check": "a", "ok": True, "message": "fine"}, {"check": "b", "ok": False, "message": "x: missing"}]
     text = terminal.doctor_text(findings)

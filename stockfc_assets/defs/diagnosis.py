@@ -35,6 +35,7 @@ def diagnose(platform: Platform, definitions: dg.Definitions, now: dt.datetime) 
         "source": lambda: _source(platform, now),
         "calendar": lambda: _calendar(platform, now),
         "model": lambda: _model(platform, now),
+        "track record": lambda: _track_record(platform),
     }
     findings = []
     for name, check in checks.items():
@@ -134,3 +135,20 @@ def _model(platform: Platform, now: dt.datetime) -> str:
     data, card = model_files(platform.warehouse, dt.date.fromisoformat(f"{champion['month']}-01"))
     OnnxForecaster(data, card, sectors=platform.settings.sectors)
     return f"{champion['id']} ({champion['status']}) serves, trained through {champion['trained_through']}"
+
+
+def _track_record(platform: Platform) -> str:
+    """The newest month's scores and backtest; that there are none yet is no failure."""
+    newest = {}
+    for asset in ("forecast_scores", "backtest"):
+        months = platform.warehouse.partitions(asset, ".json")
+        if not months:
+            return f"no {asset} yet: run `stockfc monthly`"
+        newest[asset] = platform.warehouse.read_json(
+            f"{asset}/{months[-1]}.json", remedy=f"run `stockfc monthly --month {months[-1][:7]}`"
+        )
+    scores, backtest = newest["forecast_scores"], newest["backtest"]
+    return (
+        f"{scores['month'][:7]}: {scores['overall']['n']:,} matured forecasts scored; "
+        f"{backtest['month'][:7]}: {len(backtest['decisions'])} monthly rankings traded in the backtest"
+    )

@@ -11,13 +11,14 @@ from stockfc_assets.defs.partitions import Grids
 
 HISTORY = "history"
 DAILY_FORECAST = "daily_forecast"
+FORECAST_HISTORY = "forecast_history"
 MONTHLY_MODEL = "monthly_model"
 ROLL_BACK = "roll_back"
 FORECAST_SCORES = "score_forecasts"
 
 
 def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
-    """history and daily_forecast on the sessions grid, monthly_model, roll_back and score_forecasts on the months grid."""
+    """history, daily_forecast and forecast_history on the grid of sessions, the others on that of months."""
     prices = ["raw_ohlcv", "price_quality", "weekly_features"]
     return [
         dg.define_asset_job(
@@ -35,6 +36,13 @@ def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
             description="One session from prices to published forecast and report.",
         ),
         dg.define_asset_job(
+            FORECAST_HISTORY,
+            ["universe", *prices, "daily_predictions"],
+            partitions_def=grids.sessions,
+            executor_def=dg.in_process_executor,
+            description="Forecasts of past sessions, a range in one run; without reports, of which years would fill gigabytes.",
+        ),
+        dg.define_asset_job(
             MONTHLY_MODEL,
             [
                 "universe_enrichment",
@@ -45,10 +53,11 @@ def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
                 "champion_model",
                 "baseline_forecasts",
                 "forecast_scores",
+                "backtest",
             ],
             partitions_def=grids.months,
             executor_def=dg.in_process_executor,
-            description="Company facts, training panel, model, ONNX file, the gate's decision and the scores so far.",
+            description="Company facts, training panel, model, ONNX file, the gate's decision, scores and backtest so far.",
         ),
         dg.define_asset_job(
             ROLL_BACK,
@@ -60,9 +69,10 @@ def build_jobs(grids: Grids) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             FORECAST_SCORES,
-            ["forecast_scores"],
+            ["forecast_scores", "backtest"],
             partitions_def=grids.months,
             executor_def=dg.in_process_executor,
-            description="Scores of what had matured when each month began, again: after forecasts of the past were published.",
+            description="Scores of what had matured when each month began, and the backtest until then, again: after forecasts "
+            "of the past were published.",
         ),
     ]

@@ -113,6 +113,15 @@ def declared(
     return options
 
 
+def scores_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
+    """``columns`` of score rows as a table to show; a score that the data do not give is an empty cell."""
+
+    def shown(value: Any) -> str:
+        return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return dg.MetadataValue.table([dg.TableRecord({name: shown(row[name]) for name in columns}) for row in rows])
+
+
 def findings_table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """Findings (findings.FINDINGS_SCHEMA, as JSON values) as a table to show: the first `SHOWN_FINDINGS`."""
     columns = ("ticker", "session", "defect", "severity", "seen", "expected")

@@ -26,6 +26,9 @@ FACTS_HISTORY_MONTHS = 12
 
 REPORT_HISTORY_SESSIONS = 490
 
+REPORT_PAST_SESSIONS = 260
+"""A report tells what was said in the year before, by forecasts at most five sessions older."""
+
 CHAMPION_REACH_SESSIONS = 250
 """How far back lineage links a forecast to champions: about a year (an older one still serves if none is newer)."""
 
@@ -82,6 +85,9 @@ CHAMPION_REACH = _window(-CHAMPION_REACH_SESSIONS)
 
 REPORT_HISTORY = _window(-REPORT_HISTORY_SESSIONS)
 """The session and the two years that its report draws."""
+
+REPORT_PAST = _window(-REPORT_PAST_SESSIONS)
+"""The session and the year of earlier forecasts that its report lays beside what happened."""
 
 PREVIOUS = _window(-1, -1)
 """The partition before."""

@@ -16,18 +16,19 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from stockfc_assets import terminal
+from stockfc_assets.defs import jobs
 from stockfc_assets.defs.build import build_definitions
 from stockfc_assets.defs.diagnosis import diagnose
 from stockfc_assets.defs.instance import TERMINAL_LOG, materialized, open_instance, run_job
-from stockfc_assets.defs.jobs import DAILY_FORECAST, FORECAST_SCORES, HISTORY, MONTHLY_MODEL, ROLL_BACK
 from stockfc_assets.defs.partitions import month_of, next_month
 from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets.errors import DataError, InputError, RunError
 from stockfc_assets.features.weeks import add_months
-from stockfc_assets.forecasts.daily import LATEST, DailyForecaster
+from stockfc_assets.forecasts.daily import LATEST, DailyForecaster, session_and_month
 from stockfc_assets.forecasts.explanation import explanation_document
 from stockfc_assets.forecasts.models import champion_before, champion_of
 from stockfc_assets.forecasts.publication import read_document
+from stockfc_assets.forecasts.session_record import session_record
 from stockfc_assets.market.collect import unanswered
 from stockfc_assets.market.quality.session import QUALITY
 from stockfc_assets.settings import Settings
@@ -42,6 +43,7 @@ ASSETS = {
     "baseline_forecasts": ".parquet",
     "daily_predictions": ".parquet",
     "forecast_scores": ".json",
+    "backtest": ".json",
     "forecast_report": ".html",
 }
 SHOWN_RUNS = 5
@@ -141,7 +143,7 @@ class Workbench:
                 return
             keys = keys[keys.index(missing[0]) : keys.index(missing[-1]) + 1]
         config = {"ops": {"raw_ohlcv": {"config": {"refetch": force}}}}
-        self._run(HISTORY, keys, f"prices and features of {len(keys)} sessions", config)
+        self._run(jobs.HISTORY, keys, f"prices and features of {len(keys)} sessions", config)
 
     def _unanswered(self, keys: Sequence[str]) -> set[str]:
         """Sessions for which the price source still owes an answer: tickers that failed, or are new in the universe."""
@@ -153,13 +155,15 @@ class Workbench:
         """Forecast, files and report of a session, with the sessions missed before it; returns the document."""
         session = self.session(date)
         self._fill_gap_before(session)
-        self._run(DAILY_FORECAST, [session.isoformat()], "forecast")
+        self._run(jobs.DAILY_FORECAST, [session.isoformat()], "forecast")
         return self.document(session)
 
     def daily_range(self, start: dt.date, end: dt.date | None) -> None:
+        """Forecasts of every session of a range, and the report of the last."""
         keys = self.session_range(start, end)
-        self._run(DAILY_FORECAST, keys, f"forecasts of {len(keys)} sessions")
+        self._run(jobs.FORECAST_HISTORY, keys, f"forecasts of {len(keys)} sessions")
         self._score_again(dt.date.fromisoformat(keys[0]))
+        self.say(f"Report     {self.report(dt.date.fromisoformat(keys[-1]))}")
 
     def monthly(self, start: dt.date | None, end: dt.date | None, *, walk: bool) -> None:
         """The model of one month, or of every month of a walk, in one run."""
@@ -171,7 +175,7 @@ class Workbench:
         while months[-1] < last:
             months.append(next_month(months[-1]))
         what = "model" if len(months) == 1 else f"models of {len(months)} months"
-        self._run(MONTHLY_MODEL, [month.isoformat() for month in months], what)
+        self._run(jobs.MONTHLY_MODEL, [month.isoformat() for month in months], what)
         record = self.platform.warehouse.read_json(f"champion_model/{last}.json", remedy="run it again")
         self.say(record["reason"])
 
@@ -187,16 +191,16 @@ class Workbench:
         if standing and standing["model"] and standing["model"]["id"] == card["model_id"]:
             raise InputError(f"--to {to:%Y-%m}: {card['model_id']} serves already")
         config = {"ops": {"champion_model": {"config": {"serve": f"{to:%Y-%m}", "reason": reason}}}}
-        self._run(ROLL_BACK, [current.isoformat()], f"roll-back to the model of {to:%Y-%m}", config)
+        self._run(jobs.ROLL_BACK, [current.isoformat()], f"roll-back to the model of {to:%Y-%m}", config)
         self.say(self.gate(current)["reason"])
 
     def _score_again(self, first: dt.date) -> None:
-        """Scores of the months that were scored before forecasts from ``first`` on were published, and must count them."""
+        """Scores and backtests again, of months made before forecasts from ``first`` on were published that count them."""
         matured = add_months(first, 1)
         scored = self.platform.warehouse.partitions("forecast_scores", ".json")
         months = [key for key in scored if dt.date.fromisoformat(key) > matured]
         if months:
-            self._run(FORECAST_SCORES, months, "scores" if len(months) == 1 else f"scores of {len(months)} months")
+            self._run(jobs.FORECAST_SCORES, months, "scores" if len(months) == 1 else f"scores of {len(months)} months")
 
     def ensure_model(self, session: dt.date) -> None:
         """The model of the session's month, made unless it is there."""
@@ -226,7 +230,7 @@ class Workbench:
             if stored[-1] < key < session.isoformat()
         ]
         if gap:
-            self._run(HISTORY, gap, f"{len(gap)} sessions missed before")
+            self._run(jobs.HISTORY, gap, f"{len(gap)} sessions missed before")
 
     def _run(self, job: str, keys: Sequence[str], what: str, config: Mapping[str, Any] | None = None) -> None:
         self.platform.claim_data_root()
@@ -266,12 +270,16 @@ class Workbench:
         return read_document(data, location=self.platform.warehouse.store.location(key))
 
     def show(self, document: dict[str, Any], *, top: int) -> None:
-        session = document["session"]
-        store = self.platform.warehouse.store
-        self.say(terminal.forecast_text(document, top=top))
+        session, store = document["session"], self.platform.warehouse.store
+        self.say(self.forecast_text(document, top=top))
         self.say("")
         self.say(f"Forecasts  {store.location(f'predictions/{session}.json')}")
         self.say(f"Report     {store.location(f'forecast_report/{session}.html')}")
+
+    def forecast_text(self, document: Mapping[str, Any], *, top: int | None) -> str:
+        """The forecast with its track record, baselines and backtest, as far as those of its month are stored."""
+        record = session_record(self.platform.warehouse, dt.date.fromisoformat(document["session"]))
+        return terminal.forecast_text(document, top=top, scores=record.scores, backtest=record.backtest)
 
     def explain(self, ticker: str, session: dt.date | None) -> dict[str, Any]:
         """Which inputs moved a published forecast. Raises InputError when ``ticker`` was not forecast on that session."""
@@ -282,12 +290,16 @@ class Workbench:
                 f"{ticker}: no forecast on {published['session']}: {reasons.get(ticker, 'not in the universe')}; "
                 "`stockfc show` lists the stocks that have one"
             )
-        platform = self.platform
-        forecaster = DailyForecaster(platform.warehouse, self.settings, platform.calendar, source=published["source"])
-        explainer = forecaster.explainer(
-            dt.date.fromisoformat(published["session"]), dt.date.fromisoformat(f"{published['model']['month']}-01")
-        )
+        explainer = self._forecaster(published["source"]).explainer(*session_and_month(published))
         return explanation_document(explainer.explain(ticker), published, self.settings.sectors)
+
+    def drift(self, session: dt.date | None) -> dict[str, Any] | None:
+        """How the inputs of a published session lie in its model's training; None where the model's card does not say."""
+        published = self.document(session)
+        return self._forecaster(published["source"]).drift(*session_and_month(published))
+
+    def _forecaster(self, source: dict[str, Any]) -> DailyForecaster:
+        return DailyForecaster(self.platform.warehouse, self.settings, self.platform.calendar, source=source)
 
     def judge_again(self, start: dt.date, end: dt.date | None) -> None:
         """The quality records of stored sessions, with the thresholds of today; nothing is fetched."""
@@ -365,15 +377,16 @@ class Workbench:
 
     def backtest(self, start: dt.date | None, end: dt.date | None, horizon: int | None) -> dict[str, Any]:
         """What trading on the forecasts published from ``start`` to ``end`` would have brought; by default on all of them."""
-        from stockfc_assets.evaluation.backtest_record import backtest_document, backtest_stored
+        from stockfc_assets.evaluation.backtest_record import backtest_document, backtest_rankings, stored_rankings
 
         warehouse = self.platform.warehouse
         published = warehouse.partitions("daily_predictions")
         if not published:
             raise DataError("no forecast is published yet; run `stockfc daily --from ... --to ...` first")
         keys = self.session_range(start or dt.date.fromisoformat(published[0]), end)
-        first, last = (dt.date.fromisoformat(key) for key in (keys[0], keys[-1]))
-        result = backtest_stored(warehouse, self.platform.calendar, self.settings, first, last, horizon=horizon)
+        span = (dt.date.fromisoformat(key) for key in (keys[0], keys[-1]))
+        rankings = stored_rankings(warehouse, self.platform.calendar, *span)
+        result = backtest_rankings(rankings, self.settings, horizon=horizon)
         return backtest_document(result, self.settings.backtest, self.platform.source_label())
 
     def doctor(self) -> list[dict[str, Any]]:
@@ -381,9 +394,5 @@ class Workbench:
 
 
 def _partition_of(run: dg.DagsterRun) -> str:
-    start = run.tags.get("dagster/asset_partition_range_start")
-    return (
-        f"{start} to {run.tags['dagster/asset_partition_range_end']}"
-        if start
-        else run.tags.get("dagster/partition", "")
-    )
+    start, end = (run.tags.get(f"dagster/asset_partition_range_{edge}") for edge in ("start", "end"))
+    return f"{start} to {end}" if start else run.tags.get("dagster/partition", "")

@@ -7,7 +7,7 @@ a month whose last session has no stored forecast is skipped, and said.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -30,14 +30,21 @@ from stockfc_assets.evaluation.backtest import (
     held_index,
 )
 from stockfc_assets.features.grids import locate, member_mask
-from stockfc_assets.features.weeks import session_days
+from stockfc_assets.features.weeks import session_days, week_ends
 from stockfc_assets.market.as_traded import adjusted_bars
 from stockfc_assets.market.calendar import TradingCalendar
 from stockfc_assets.settings import Settings, Universe
 from stockfc_assets.storage import Warehouse
+from stockfc_assets.tables import Predictions, RawOhlcv
 from stockfc_assets.trading_rules import BacktestSettings
 
 BENCHMARK = "benchmark"
+NOTHING_TO_TRADE = "no forecast of a month's last session is published that could be traded by then"
+NO_PRICES = "no prices are stored after the first forecast of a month's last session"
+REMEDIES = {
+    NOTHING_TO_TRADE: "run `stockfc daily --from ... --to ...` over past sessions first",
+    NO_PRICES: "run `stockfc backfill --from ... --to ...` over them first",
+}
 DECIMALS = 8
 """Of published figures: beyond the last bits, which may differ between machines."""
 
@@ -77,44 +84,100 @@ def month_ends(calendar: TradingCalendar, start: dt.date, end: dt.date) -> list[
     return [one for one, following in pairwise(beyond) if one.month != following.month and one <= end]
 
 
-def backtest_stored(
-    warehouse: Warehouse,
-    calendar: TradingCalendar,
-    settings: Settings,
-    start: dt.date,
-    end: dt.date,
-    *,
-    horizon: int | None = None,
-) -> BacktestResult:
-    """Trades the forecasts published from ``start`` to ``end`` and follows them until ``end`` (both inclusive sessions).
+@dataclass(frozen=True)
+class Rankings:
+    """What was published at the ends of months, and the prices that followed, until the last of ``sessions``."""
 
-    The universe's benchmark is shown beside where it is a ticker whose prices are stored. Raises DataError when no
-    forecast that could be traded, or no price, is stored, InputError for a horizon outside 1 to 12.
+    sessions: tuple[dt.date, ...]
+    """All of the exchange from the first that was asked for."""
+    month_ends: tuple[dt.date, ...]
+    """Those of ``sessions`` that end a month."""
+    forecasts: pl.DataFrame
+    """tables.Predictions of the stored ones of ``month_ends``."""
+    raw: pl.DataFrame
+    """tables.RawOhlcv of the sessions since the first stored forecast."""
+
+    def before(self, date: dt.date) -> Rankings:
+        """What of it was known when ``date`` began."""
+        return Rankings(
+            tuple(session for session in self.sessions if session < date),
+            tuple(session for session in self.month_ends if session < date),
+            self.forecasts.filter(pl.col("session") < date),
+            self.raw.filter(pl.col("session") < date),
+        )
+
+    def why_untraded(self) -> str | None:
+        """None where something can be traded; otherwise the reason."""
+        decisions = self.forecasts["session"]
+        if decisions.is_empty() or decisions.min() >= self.sessions[-1]:
+            return NOTHING_TO_TRADE
+        return NO_PRICES if self.raw.filter(pl.col("session") > decisions.min()).is_empty() else None
+
+
+def stored_rankings(warehouse: Warehouse, calendar: TradingCalendar, start: dt.date, end: dt.date) -> Rankings:
+    """The forecasts published at the ends of months from ``start`` to ``end`` (both inclusive), and the prices since."""
+    ends = month_ends(calendar, start, end)
+    stored = set(warehouse.partitions("daily_predictions"))
+    dates = [date for date in ends if date.isoformat() in stored]
+    forecasts = warehouse.read_tables("daily_predictions", [date.isoformat() for date in dates])
+    traded = calendar.between(dates[0], end) if dates else ()
+    raw = warehouse.read_tables("raw_ohlcv", [session.isoformat() for session in traded])
+    return Rankings(
+        calendar.between(start, end),
+        tuple(ends),
+        Predictions.create_empty() if forecasts is None else forecasts,
+        RawOhlcv.create_empty() if raw is None else raw,
+    )
+
+
+def rankings_before(warehouse: Warehouse, calendar: TradingCalendar, month: dt.date) -> Rankings:
+    """`stored_rankings` of everything that was published before ``month`` (its first day) began."""
+    published = [key for key in warehouse.partitions("daily_predictions") if key < month.isoformat()]
+    start = dt.date.fromisoformat(published[0]) if published else month
+    return stored_rankings(warehouse, calendar, start, month - dt.timedelta(days=1))
+
+
+def backtest_rankings(rankings: Rankings, settings: Settings, *, horizon: int | None = None) -> BacktestResult:
+    """Trades ``rankings`` by their forecast of ``horizon`` (default: the settings') and follows them to the last session.
+
+    The universe's benchmark is shown beside where it is a ticker that has prices. Raises DataError when nothing can be
+    traded, InputError for a horizon outside 1 to 12.
     """
     horizon = settings.backtest.horizon if horizon is None else horizon
     if not 1 <= horizon <= 12:
         raise InputError(f"horizon {horizon}: forecasts reach from 1 to 12 months ahead")
-    asked = month_ends(calendar, start, end)
-    stored = set(warehouse.partitions("daily_predictions"))
-    dates = [date for date in asked if date.isoformat() in stored]
-    if not dates or dates[0] >= end:
-        raise DataError(
-            f"no forecast of a month's last session is stored between {start} and {end} that could be traded by then; "
-            "run `stockfc daily --from ... --to ...` over past sessions first"
-        )
-    keys = [session.isoformat() for session in calendar.between(dates[0], end)]
-    raw = warehouse.read_tables("raw_ohlcv", keys)
-    forecasts = warehouse.read_tables("daily_predictions", [date.isoformat() for date in dates])
-    if raw is None or forecasts is None:
-        raise DataError(
-            f"no prices are stored from {dates[0]} to {end}; run `stockfc backfill --from {dates[0]}` first"
-        )
-    rules = trading_rules(settings.backtest, settings.universe.exchange)
+    reason = rankings.why_untraded()
+    if reason:
+        span = f"{rankings.sessions[0]} to {rankings.sessions[-1]}" if rankings.sessions else "no session"
+        raise DataError(f"{span}: {reason}; {REMEDIES[reason]}")
+    stored = set(rankings.forecasts["session"])
     result = backtest_frames(
-        raw, forecasts, settings.universe, calendar.between(dates[0], end), rules, horizon, settings.benchmark
+        rankings.raw,
+        rankings.forecasts,
+        settings.universe,
+        [session for session in rankings.sessions if session >= min(stored)],
+        trading_rules(settings.backtest, settings.universe.exchange),
+        horizon,
+        settings.benchmark,
     )
-    skipped = tuple(date for date in asked if date not in dates and date < end)
-    return replace(result, skipped=skipped)
+    missing = [date for date in rankings.month_ends if date < rankings.sessions[-1] and date not in stored]
+    return replace(result, skipped=tuple(missing))
+
+
+def month_backtest(rankings: Rankings, month: dt.date, settings: Settings, source: dict[str, Any]) -> dict[str, Any]:
+    """The content of backtest/{month}.json: what trading on everything published before ``month`` would have brought.
+
+    ``rankings`` may reach beyond ``month`` (its first day): what was not known before it changes nothing. Keys: month
+    (ISO date) and those of `backtest_document`, which are empty, with the reason under note, where nothing could be
+    traded yet.
+    """
+    known = rankings.before(month)
+    reason = known.why_untraded()
+    if reason is None:
+        document = backtest_document(backtest_rankings(known, settings), settings.backtest, source)
+    else:
+        document = _untraded_document(reason, settings.backtest, source)
+    return {"month": month.isoformat(), **document}
 
 
 def backtest_frames(
@@ -175,11 +238,14 @@ def daily_frame(result: BacktestResult) -> pl.DataFrame:
 
 
 def backtest_document(result: BacktestResult, rules: BacktestSettings, source: dict[str, Any]) -> dict[str, Any]:
-    """The result for people and for JSON: rules, figures per portfolio, wealth at each month's end.
+    """The result for people and for JSON: rules, figures per portfolio, weekly wealth and drawdown.
 
     ``source`` is how the prices' source is named in every file. Returns are shares (0.01 = 1 %), figures that the data
-    do not give are null.
+    do not give are null. ``wealth`` and ``drawdown`` hold ``sessions`` (the last one of each calendar week, and the last
+    of all) and per portfolio a number for each: net wealth of 1 before the first day, and the share that wealth stands
+    below its daily peak so far, in [0, 1].
     """
+    at = np.flatnonzero(week_ends(session_days(result.sessions)))
     return {
         "from": result.sessions[0].isoformat(),
         "to": result.sessions[-1].isoformat(),
@@ -191,7 +257,28 @@ def backtest_document(result: BacktestResult, rules: BacktestSettings, source: d
         "rules": rules.model_dump(mode="json"),
         "source": source,
         "portfolios": {name: _rounded(figures(result, name)) for name in result.paths},
-        "wealth": _wealth(result),
+        "wealth": _curves(result, at, lambda net: np.cumprod(1 + net)),
+        "drawdown": _curves(result, at, performance.below_peak),
+        "note": None,
+    }
+
+
+def _untraded_document(reason: str, rules: BacktestSettings, source: dict[str, Any]) -> dict[str, Any]:
+    """The keys of `backtest_document` where nothing was traded, for the ``reason`` under note."""
+    return {
+        "from": None,
+        "to": None,
+        "sessions": 0,
+        "horizon": rules.horizon,
+        "decisions": [],
+        "skipped": [],
+        "benchmark": None,
+        "rules": rules.model_dump(mode="json"),
+        "source": source,
+        "portfolios": {},
+        "wealth": {"sessions": []},
+        "drawdown": {"sessions": []},
+        "note": reason,
     }
 
 
@@ -222,6 +309,7 @@ def figures(result: BacktestResult, name: str) -> dict[str, Any]:
         "written_down": int(path.written_down.sum()),
         "mean_positions": float(path.positions.mean()),
         "largest_weight": float(path.largest.max()),
+        "years": _years(result.sessions, path),
         **(_against(net, result.paths[EQUAL_WEIGHTED].net_return) if name == LONG_ONLY else {}),
     }
 
@@ -236,14 +324,30 @@ def _against(net: np.ndarray, market: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _wealth(result: BacktestResult) -> dict[str, Any]:
-    """Net wealth of 1 at each month's last session and at the end; of what begins with 1 on the first day before costs."""
-    months = [session.replace(day=1) for session in result.sessions]
-    last = [i for i, month in enumerate(months) if i + 1 == len(months) or months[i + 1] != month]
-    curves = {name: np.cumprod(1 + path.net_return)[last] for name, path in result.paths.items()}
+def _years(sessions: Sequence[dt.date], path: Path) -> list[dict[str, Any]]:
+    """Per calendar year: net return, cost drag and turnover of the days that the backtest has in it, not a full year's."""
+    years = np.array([session.year for session in sessions])
+    return [
+        _rounded(
+            {
+                "year": int(year),
+                "return": performance.total_return(path.net_return[years == year]),
+                "cost_drag": float(path.cost_drag[years == year].sum()),
+                "turnover": float(path.turnover[years == year].sum()),
+            }
+        )
+        for year in np.unique(years)
+    ]
+
+
+def _curves(result: BacktestResult, at: np.ndarray, curve: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
+    """``curve`` of each portfolio's daily net returns, at the days ``at``, with their sessions."""
     return {
-        "sessions": [result.sessions[i].isoformat() for i in last],
-        **{name: [round(float(value), DECIMALS) for value in curve] for name, curve in curves.items()},
+        "sessions": [result.sessions[i].isoformat() for i in at],
+        **{
+            name: [round(float(value), DECIMALS) for value in curve(path.net_return)[at]]
+            for name, path in result.paths.items()
+        },
     }
 
 

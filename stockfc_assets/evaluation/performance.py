@@ -79,12 +79,20 @@ def sortino(returns: np.ndarray) -> float | None:
     return float(returns.mean()) / downside * math.sqrt(SESSIONS_PER_YEAR) if downside > NO_VARIATION else None
 
 
+def below_peak(returns: np.ndarray) -> np.ndarray:
+    """How far compounded wealth stands below its peak so far, at each day's end: shares in [0, 1], float64 [T].
+
+    The wealth of 1 before the first day is a peak, too.
+    """
+    wealth, peak_so_far = _wealth_and_peak(returns)
+    return (1 - wealth / peak_so_far)[1:]
+
+
 def max_drawdown(returns: np.ndarray) -> Drawdown | None:
     """The deepest drawdown of compounded wealth, the wealth of 1 before the first day included; the first one of equals."""
     if len(returns) == 0:
         return None
-    wealth = np.concatenate([[1.0], np.cumprod(1 + returns)])
-    peak_so_far = np.maximum.accumulate(wealth)
+    wealth, peak_so_far = _wealth_and_peak(returns)
     fall = wealth / peak_so_far - 1
     trough = int(fall.argmin())
     peak = int(np.flatnonzero(wealth[: trough + 1] == peak_so_far[trough])[-1])
@@ -122,3 +130,9 @@ def t_statistic(returns: np.ndarray) -> float | None:
     """t of the mean daily return for independent days. Daily returns of portfolios hardly correlate with themselves."""
     ratio = sharpe(returns)
     return None if ratio is None else ratio * math.sqrt(len(returns) / SESSIONS_PER_YEAR)
+
+
+def _wealth_and_peak(returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wealth before the first day (1) and at each day's end, and its maximum so far; both [T + 1]."""
+    wealth = np.concatenate([[1.0], np.cumprod(1 + returns)])
+    return wealth, np.maximum.accumulate(wealth)

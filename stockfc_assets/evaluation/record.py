@@ -26,7 +26,7 @@ from stockfc_assets.market.calendar import TradingCalendar
 from stockfc_assets.storage import Warehouse
 from stockfc_assets.tables import BaselineForecasts, Predictions, RawOhlcv
 
-COMPARED = ("n", "n_dates", "mse", "mae", "skill", "skill_hac_t", "rank_ic", "rank_ic_hac_t", "hit_rate")
+COMPARED = ("n", "n_dates", "mse", "mae", "skill", "skill_hac_t", "skill_error", "rank_ic", "rank_ic_hac_t", "hit_rate")
 """Scores of the network and of the baselines, side by side."""
 
 
@@ -63,16 +63,18 @@ def baselines_before(warehouse: Warehouse, month: dt.date) -> pl.DataFrame:
 def scores_by_forecaster(
     forecasts: pl.DataFrame, outcomes: pl.DataFrame, baselines: pl.DataFrame
 ) -> list[dict[str, Any]]:
-    """``forecaster`` ("network", then each baseline) and its overall scores, all on the same samples: those that have a
-    forecast of the network and of the baselines, and an outcome. Baselines that could not be fitted are left out."""
+    """``forecaster`` ("network", then each baseline), its overall scores and those per horizon (``horizons``), all on the
+    same samples: those that have a forecast of the network and of the baselines, and an outcome. Baselines that could
+    not be fitted are left out."""
     said = {name: frame for name, frame in on_published_samples(baselines, forecasts).items() if frame.height}
     if not said:
         return []
     own = forecasts.join(baselines.select(KEY), on=KEY, how="semi")
     rows = []
     for name, frame in {"network": own, **said}.items():
-        overall = score_forecasts(frame, outcomes)["overall"]
-        rows.append({"forecaster": name, **{key: overall[key] for key in COMPARED}})
+        scores = score_forecasts(frame, outcomes)
+        horizons = [{key: row[key] for key in ("horizon", *COMPARED)} for row in scores["horizons"]]
+        rows.append({"forecaster": name, **{key: scores["overall"][key] for key in COMPARED}, "horizons": horizons})
     return rows
 
 

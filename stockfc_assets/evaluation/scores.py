@@ -108,7 +108,8 @@ def score_samples(samples: pl.DataFrame) -> dict[str, Any]:
     - ``n``, ``n_dates``: forecasts and as-of dates;
     - ``mse``, ``mse_random_walk``, ``mae``, and ``skill`` = 1 - MSE / MSE of "no change";
     - ``skill_hac_t``: t of the mean over dates of the squared error that the forecast saves (Diebold and Mariano 1995,
-      Journal of Business & Economic Statistics 13);
+      Journal of Business & Economic Statistics 13), and ``skill_error``: the standard error of that mean over
+      mse_random_walk;
     - ``ic``, ``rank_ic``, ``decile_spread``: means over dates of `dates.date_scores`; ``groups`` says how many groups
       the spread and the calibration cut the stocks into (10, or 5 where the median date has fewer than 20 stocks);
     - ``ic_hac_t``, ``rank_ic_hac_t``, ``decile_spread_hac_t``: their t statistics, see `dates.hac_t`. The lag is the
@@ -191,10 +192,12 @@ def _scores(totals: pl.DataFrame, dates: pl.DataFrame, calibration: pl.DataFrame
     lag = overlap(dates["session"], horizon)
     note = NOTHING_MATURED if dates.is_empty() else TOO_FEW_PERIODS if too_few_dates(dates.height, lag) else None
     deviation = dates["rank_ic"].std()
+    pooled, gain, gain_t = _pooled(totals), dates["gain"].mean(), _t(dates, "gain", horizon)
     return {
-        **_pooled(totals),
+        **pooled,
         "n_dates": dates.height,
-        "skill_hac_t": _t(dates, "gain", horizon),
+        "skill_hac_t": gain_t,
+        "skill_error": abs(gain / gain_t) / pooled["mse_random_walk"] if gain_t and pooled["mse_random_walk"] else None,
         **{name: dates[name].mean() for name in ("ic", "rank_ic", "decile_spread")},
         **{f"{name}_hac_t": _t(dates, name, horizon) for name in ("ic", "rank_ic", "decile_spread")},
         "icir": dates["rank_ic"].mean() / deviation if deviation else None,

@@ -18,6 +18,7 @@ from stockfc_assets.errors import DataError
 from stockfc_assets.features.names import SESSIONS_PER_WEEK
 from stockfc_assets.features.panel import ModelInputs, model_inputs
 from stockfc_assets.features.weeks import sequence_session_dates
+from stockfc_assets.forecasts.drift_record import session_drift
 from stockfc_assets.forecasts.explanation import Explainer
 from stockfc_assets.forecasts.inference import OnnxForecaster
 from stockfc_assets.forecasts.intervals import IntervalTarget, interval_entry
@@ -52,6 +53,11 @@ class DailyForecast:
     document: dict[str, Any]
     data_version: str
     is_latest: bool
+
+
+def session_and_month(document: dict[str, Any]) -> tuple[dt.date, dt.date]:
+    """Of a published document: its session, and the month (first day) of the model that made it."""
+    return dt.date.fromisoformat(document["session"]), dt.date.fromisoformat(f"{document['model']['month']}-01")
 
 
 class DailyForecaster:
@@ -109,6 +115,12 @@ class DailyForecaster:
         """Explains the forecasts of ``session`` by the model of ``month``. Raises DataError when inputs are missing."""
         forecaster, _ = self._model(month)
         return Explainer(forecaster, self._inputs(session)[0])
+
+    def drift(self, session: dt.date, month: dt.date) -> dict[str, Any] | None:
+        """How the inputs of ``session`` lie in the training of the model of ``month`` (`session_drift`), None where that
+        model's card does not say. Raises DataError when inputs or the card are missing."""
+        _, card = model_files(self.warehouse, month)
+        return session_drift(self._inputs(session)[0], card, session)
 
     def _publish(self, session: dt.date, table: pl.DataFrame, document: dict[str, Any]) -> DailyForecast:
         data = document_bytes(document)

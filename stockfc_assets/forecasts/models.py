@@ -51,12 +51,17 @@ def champion_of(warehouse: Warehouse, month: dt.date) -> dict[str, Any] | None:
 
 def model_files(warehouse: Warehouse, month: dt.date) -> tuple[bytes, dict[str, Any]]:
     """The ONNX file and the card of a month's model. Raises DataError naming a missing file."""
-    folder = f"onnx_model/{month.isoformat()}"
-    remedy = f"run `stockfc monthly --month {month:%Y-%m}`"
-    return (
-        warehouse.read_file(f"{folder}/model.onnx", remedy=remedy),
-        warehouse.read_json(f"{folder}/model.json", remedy=remedy),
-    )
+    data = warehouse.read_file(f"onnx_model/{month}/model.onnx", remedy=_remedy(month))
+    return data, model_card(warehouse, month)
+
+
+def model_card(warehouse: Warehouse, month: dt.date) -> dict[str, Any]:
+    """The card of a month's exported model. Raises DataError when it is missing."""
+    return warehouse.read_json(f"onnx_model/{month}/model.json", remedy=_remedy(month))
+
+
+def _remedy(month: dt.date) -> str:
+    return f"run `stockfc monthly --month {month:%Y-%m}`"
 
 
 def _champion_keys(warehouse: Warehouse) -> list[str]:

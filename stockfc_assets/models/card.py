@@ -16,6 +16,7 @@ import safetensors
 import torch
 
 from stockfc_assets.errors import ModelError
+from stockfc_assets.features.drift import reference
 from stockfc_assets.features.names import (
     HORIZONS,
     POSITION_FEATURES,
@@ -23,8 +24,10 @@ from stockfc_assets.features.names import (
     STATIC_FEATURES,
     WEEKLY_FEATURES,
 )
+from stockfc_assets.features.weeks import week_ends
 from stockfc_assets.models.export import OPSET, export_onnx
 from stockfc_assets.models.network import ForecastNetwork
+from stockfc_assets.models.normalisation import training_rows
 
 if TYPE_CHECKING:
     from stockfc_assets.features.panel import Panel
@@ -93,6 +96,25 @@ def window(panel: Panel, train: Samples, validation: Samples | None = None) -> d
 def sample_counts(train: Samples, validation: Samples | None = None, **others: int) -> dict[str, int]:
     judged = {} if validation is None else {"validation": len(validation), "validation_labels": validation.labels}
     return {"train": len(train), "train_labels": train.labels, **judged, **others}
+
+
+def feature_reference(panel: Panel, last_session: int, month: dt.date) -> dict[str, Any]:
+    """What the full training of ``month`` was shown: distributions of weekly and static features (`drift.reference`).
+
+    Of the rows that normalisation is fitted on (up to session index ``last_session``, inclusive) those of each week's last
+    session: sequences hold them for all weeks but the newest. The range of a Monday is not that of a whole week, so rows
+    of all days would let every session look shifted. "basis": the month of the full training, which fine-tuned models
+    carry on; "sessions": the first and the last of the rows, as ISO dates.
+    """
+    ends = np.flatnonzero(
+        week_ends(panel.sessions)[: last_session + 1] & panel.traded[:, : last_session + 1].any(axis=0)
+    )
+    weekly, static = training_rows(panel, ends)
+    return {
+        "basis": f"{month:%Y-%m}",
+        "sessions": [str(panel.sessions[ends[0]]), str(panel.sessions[ends[-1]])],
+        **reference(np.hstack([weekly, static]), WEEKLY_FEATURES + STATIC_FEATURES),
+    }
 
 
 def model_card(trained: TrainedModel, onnx_bytes: bytes, parity: float, sectors: Mapping[str, int]) -> dict[str, Any]:

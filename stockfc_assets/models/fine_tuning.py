@@ -50,10 +50,10 @@ def fine_tune(
 
     New: labels that ended since the parent's month began (the last month; more where months were skipped). Replay:
     labels that ended before. Each epoch draws anew from both, at a fixed share, for a fixed number of epochs: nothing
-    is chosen on the months that judge. Normalisation, validation scores and interval quantiles are the parent's, so those
-    of the full training in which its line began. The parent's errors on the new labels would be no honest score: a
-    12-month label that has just ended shares 11 months with labels of the same stock that the parent was trained on.
-    Honest scores come from published forecasts (evaluation/scores.py). Otherwise as `train_full`.
+    is chosen on the months that judge. Normalisation, its rows' distributions, validation scores and interval quantiles are
+    the parent's, so those of the full training in which its line began. The parent's errors on the new labels would be no
+    honest score: a 12-month label that has just ended shares 11 months with labels of the same stock that the parent was
+    trained on. Honest scores come from published forecasts (evaluation/scores.py). Otherwise as `train_full`.
     """
     training = settings.training
     check_panel(panel, month, settings.network.sector_capacity)
@@ -78,6 +78,7 @@ def fine_tune(
         parent=parent.model_id,
         window={**parent.card["window"], **window(panel, pool)},
         samples={**parent.card["samples"], **sample_counts(pool, new=len(new), replay=len(old), dates_per_epoch=dates)},
+        feature_reference=parent.card.get("feature_reference"),
         history=history,
         validation=parent.card["validation"],
         guards=guards_of(network, after, labels_of(panel, guarded), guarded, history),

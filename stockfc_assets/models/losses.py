@@ -1,7 +1,9 @@
 """The loss: Huber on volatility-scaled returns, rank correlation within each as-of date, and a floor under the spread.
 
 Huber alone is minimal near one constant where returns are mostly noise. The rank term asks which stock does better than
-which on the same date, whatever the size; the spread term keeps the sizes from shrinking to nothing.
+which on the same date, whatever the size; the spread term keeps the sizes from shrinking to nothing. Of what all stocks of
+a date did together Huber asks for a part only: a shrinkage towards no change (James and Stein 1961) of the one component
+of which history holds few separate cases.
 """
 
 from __future__ import annotations
@@ -49,12 +51,15 @@ def loss_sums(
 
     predicted, target: float [d, k, 12], up to k stocks of d dates, in units of each sample's own ``scale`` (float
     [d, k, 12]); target may be NaN where ``labelled`` (bool [d, k, 12]) is False. Huber and spread are of these units,
-    the ranks are of returns (units x scale), because those are published and ranked: where forecasts hardly differ in
-    units, the order of returns is the order of volatilities, and a rank of units would not see it.
+    Huber against the target less (1 - level_share) of the mean return of the date's labelled stocks. The ranks are of
+    returns (units x scale), because those are published and ranked: where forecasts hardly differ in units, the order of
+    returns is the order of volatilities, and a rank of units would not see it.
     A cell is a date and horizon with at least `MIN_RANKED` labelled stocks; the others add nothing to rank and spread.
     """
     known = torch.where(labelled, target, 0.0)
-    huber = functional.huber_loss(predicted, known, reduction="none", delta=settings.huber_delta)
+    together = _level(known * scale, labelled) / scale
+    asked = torch.where(labelled, target - (1 - settings.level_share) * together, 0.0)
+    huber = functional.huber_loss(predicted, asked, reduction="none", delta=settings.huber_delta)
     # Stocks last: a cell's figures are sums over the last axis.
     forecast, outcome, size, valid = (values.transpose(1, 2) for values in (predicted, known, scale, labelled))
     ranked = valid.sum(dim=-1) >= MIN_RANKED
@@ -112,6 +117,11 @@ def hard_ranks(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     half = values.new_tensor(0.5)
     above = torch.heaviside(values.detach().unsqueeze(-1) - values.detach().unsqueeze(-2), half)
     return torch.where(valid.unsqueeze(-2), above, 0.0).sum(dim=-1) + 0.5
+
+
+def _level(returns: torch.Tensor, labelled: torch.Tensor) -> torch.Tensor:
+    """Mean of a date's labelled stocks per horizon, [d, 1, h]; ``returns`` [d, k, h] are 0 where ``labelled`` is False."""
+    return returns.sum(dim=1, keepdim=True) / labelled.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _spread(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:

@@ -39,13 +39,9 @@ def fit_normalisation(panel: Panel, last_session: int) -> Normalisation:
 
     Scale = 1.4826 x MAD; where the MAD is 0, the standard deviation; where that is 0 or undefined, 1.
     """
-    sessions = last_session + 1
-    rows = np.flatnonzero(panel.traded[:, :sessions])
-    if len(rows) > MAX_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, MAX_ROWS).astype(np.int64)]
-    ticker, session = np.divmod(rows, sessions)
-    weekly_median, weekly_scale = _robust_location_and_scale(panel.features[ticker, session])
-    static_median, static_scale = _robust_location_and_scale(panel.static[ticker, session])
+    weekly, static = training_rows(panel, np.arange(last_session + 1))
+    weekly_median, weekly_scale = _robust_location_and_scale(weekly)
+    static_median, static_scale = _robust_location_and_scale(static)
     volatility = weekly_median[WEEKLY_FEATURES.index(VOLATILITY_FEATURE)]
     return Normalisation(
         weekly_median=weekly_median,
@@ -54,6 +50,18 @@ def fit_normalisation(panel: Panel, last_session: int) -> Normalisation:
         static_scale=static_scale,
         fallback_volatility=np.float32(0.3) if np.isnan(volatility) else volatility,
     )
+
+
+def training_rows(panel: Panel, sessions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(weekly float32 [n, 23], static float32 [n, 6]) of the traded rows of all tickers on ``sessions`` (int [k] indices).
+
+    At most `MAX_ROWS`, evenly spaced over tickers and time.
+    """
+    rows = np.flatnonzero(panel.traded[:, sessions])
+    if len(rows) > MAX_ROWS:
+        rows = rows[np.linspace(0, len(rows) - 1, MAX_ROWS).astype(np.int64)]
+    ticker, column = np.divmod(rows, len(sessions))
+    return panel.features[ticker, sessions[column]], panel.static[ticker, sessions[column]]
 
 
 def _robust_location_and_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

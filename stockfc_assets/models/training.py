@@ -14,7 +14,7 @@ import torch
 from stockfc_assets.errors import ModelError
 from stockfc_assets.features.names import HORIZONS, SEQUENCE_WEEKS, SESSIONS_PER_WEEK
 from stockfc_assets.models.batches import PanelTensors, Predictions, predict
-from stockfc_assets.models.card import TrainedModel, sample_counts, training_card, window
+from stockfc_assets.models.card import TrainedModel, feature_reference, sample_counts, training_card, window
 from stockfc_assets.models.cross_sections import CrossSections, Epoch, batched, cross_sections, epoch_order
 from stockfc_assets.models.guards import guard_values
 from stockfc_assets.models.losses import LossValues, loss_sums, loss_values
@@ -56,11 +56,12 @@ def train_full(
     check_panel(panel, month, settings.network.sector_capacity)
     split = _sufficient_split(panel, training, month)
     validation = evenly_in_time(split.validation, training.full.validation_samples)
+    last_trained = int(split.train.session_index.max())
     device = device or pick_device()
     precision = resolve_precision(training.precision, device)
     with seeded(training.seed, training.threads, device):
         network = ForecastNetwork(settings.network)
-        network.set_normalisation(fit_normalisation(panel, int(split.train.session_index.max())))
+        network.set_normalisation(fit_normalisation(panel, last_trained))
         network.to(device)
         outcome = _fit(network, panel, split.train, validation, settings, precision, device, on_progress, clock)
         network.cpu().eval()
@@ -77,6 +78,7 @@ def train_full(
             samples=sample_counts(
                 split.train, validation, dates_per_epoch=_dates(_sections(split.train, training), training)
             ),
+            feature_reference=feature_reference(panel, last_trained, month),
             history=outcome.history,
             guards=guards_of(network, outcome.payload, realised, validation, outcome.history),
             seed=training.seed,

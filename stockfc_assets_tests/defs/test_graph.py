@@ -24,8 +24,12 @@ GRAPH = {
     "daily_predictions": {
         "weekly_features", "raw_ohlcv", "price_quality", "universe_enrichment", "champion_model", "daily_predictions",
     },
-    "forecast_report": {"daily_predictions", "raw_ohlcv", "onnx_model"},
+    "forecast_report": {
+        "daily_predictions", "raw_ohlcv", "weekly_features", "universe_enrichment", "onnx_model", "champion_model",
+        "forecast_scores", "backtest",
+    },
     "forecast_scores": {"daily_predictions", "raw_ohlcv", "baseline_forecasts"},
+    "backtest": {"daily_predictions", "raw_ohlcv"},
 }  # fmt: skip
 MONTHLY = {
     "universe_enrichment",
@@ -36,10 +40,11 @@ MONTHLY = {
     "champion_model",
     "baseline_forecasts",
     "forecast_scores",
+    "backtest",
 }
 BLOCKING = {
     "price_laws", "price_coverage", "facts_are_dated", "feature_ranges", "panel_time_discipline", "model_guards",
-    "onnx_parity", "forecast_is_fit",
+    "onnx_parity", "forecast_is_fit", "backtest_is_sane",
 }  # fmt: skip
 TABLES = {"universe", "raw_ohlcv", "universe_enrichment", "weekly_features", "daily_predictions", "baseline_forecasts"}
 

@@ -21,6 +21,7 @@ from stockfc_assets.defs.resources import open_settings
 from stockfc_assets.defs.workbench import Workbench
 from stockfc_assets.errors import DataError, InputError, ModelError, RunError
 from stockfc_assets.features.names import SEQUENCE_WEEKS
+from stockfc_assets.features.weeks import sequence_session_dates
 from stockfc_assets.market.findings import DEFECTS
 from stockfc_assets_tests.conftest import NOW, tiny_config
 
@@ -87,7 +88,7 @@ def test_every_check_of_the_flow_passed(flow):
         "unexplained_jump",
         "forecasts_beat_no_change",
     }
-    assert len({item.check_name for item in evaluations}) == 13 + len(DEFECTS)
+    assert len({item.check_name for item in evaluations}) == 14 + len(DEFECTS)
 
 
 def test_the_published_file_has_the_shape_that_consumers_read(flow):
@@ -136,7 +137,25 @@ def test_forecasts_of_the_past_are_scored_once_they_are_published(flow):
         check.check_name: check.passed
         for check in (record.event_log_entry.dagster_event.event_specific_data for record in judged)
     }
-    assert passed == {"scores_are_sane": True, "forecasts_beat_no_change": scores["overall"]["skill"] > 0}
+    assert passed == {
+        "scores_are_sane": True, "forecasts_beat_no_change": scores["overall"]["skill"] > 0, "backtest_is_sane": True,
+    }  # fmt: skip
+
+
+def test_forecasts_of_the_past_are_traded_once_they_are_published(flow, terminal):
+    """That of 31 January is traded on 1 February, which the backtest of March knows and that of February does not."""
+    march, february = (json.loads(read(flow, f"backtest/2024-{month}-01.json")) for month in ("03", "02"))
+    assert (march["decisions"], march["from"], march["to"]) == (["2024-01-31"], "2024-02-01", "2024-02-29")
+    assert set(march["portfolios"]) == {"long_short", "long_only", "equal_weighted", "benchmark"}
+    assert february["note"] == "no forecast of a month's last session is published that could be traded by then"
+    code, output, _ = terminal("show", "--top", "1")
+    assert code == 0
+    figures = march["portfolios"]["long_only"]
+    assert "Traded on once a month, after costs, 2024-02-01 to 2024-02-29 (1 ranking)" in output
+    assert any(line.split()[:2] == ["long-only", f"{figures['annual_return']:+.1%}"] for line in output.splitlines()), (
+        output
+    )
+    assert json.loads(terminal("show", "--json")[1]) == json.loads(read(flow, f"predictions/{NEWEST}.json"))
 
 
 def test_forecasting_an_earlier_session_again_changes_no_byte_and_does_not_move_latest_back(flow):
@@ -147,25 +166,39 @@ def test_forecasting_an_earlier_session_again_changes_no_byte_and_does_not_move_
 
 
 def test_the_past_is_what_it_would_have_been(flow, folder):
-    """A machine whose clock stands at 2024-01-31 makes the same model and publishes the same bytes."""
-    then = workbench(folder, "then", dt.datetime(2024, 1, 31, 14, 0, tzinfo=dt.UTC))
-    then.backfill(FIRST, None)
-    then.monthly(WALK[0], None, walk=False)
-    then.daily_range(dt.date(2024, 1, 29), None)
-    for key in (
-        "raw_ohlcv/2024-01-31.parquet",
-        "weekly_features/2024-01-31.parquet",
-        "universe_enrichment/2024-01-01.parquet",
-        "trained_model/2024-01-01.safetensors",
-        "onnx_model/2024-01-01/model.onnx",
-        "onnx_model/2024-01-01/model.json",
-        "champion_model/2024-01-01.json",
-        "champion_model/2024-01-01.parquet",
-        "forecast_scores/2024-01-01.json",
-        "predictions/2024-01-31.json",
-        "daily_predictions/2024-01-31.parquet",
-    ):
-        assert read(then, key) == read(flow, key), key
+    """Four months later, with all their prices stored, the same months and sessions give the same bytes: models, the
+    gate's pairs and reasons, baselines, scores, backtest, intervals, track record, report."""
+    later = workbench(folder, "later", dt.datetime(2024, 6, 28, 14, 0, tzinfo=dt.UTC))
+    later.backfill(FIRST, None)
+    later.monthly(WALK[0], WALK[-1], walk=True)
+    later.daily_range(dt.date(2024, 1, 29), dt.date(2024, 2, 2))
+    later.daily(NEWEST)
+    assert later.platform.warehouse.partitions("raw_ohlcv")[-1] == "2024-06-28"
+    published = json.loads(read(flow, f"predictions/{NEWEST}.json"))
+    assert published["track_record"]["overall"]["n"] > 0
+    for month in WALK:
+        for key in (
+            f"universe_enrichment/{month}.parquet",
+            f"trained_model/{month}.safetensors",
+            f"onnx_model/{month}/model.onnx",
+            f"onnx_model/{month}/model.json",
+            f"champion_model/{month}.json",
+            f"champion_model/{month}.parquet",
+            f"baseline_forecasts/{month}.parquet",
+            f"forecast_scores/{month}.json",
+            f"backtest/{month}.json",
+        ):
+            assert read(later, key) == read(flow, key), key
+    for session in ("2024-01-31", NEWEST):
+        for key in (
+            f"raw_ohlcv/{session}.parquet",
+            f"weekly_features/{session}.parquet",
+            f"daily_predictions/{session}.parquet",
+            f"predictions/{session}.json",
+        ):
+            assert read(later, key) == read(flow, key), key
+    report = f"forecast_report/{NEWEST}.html"
+    assert read(later, report) == read(flow, report)
 
 
 def test_an_altered_model_file_is_refused_by_name_and_nothing_is_published(flow):
@@ -214,7 +247,17 @@ def test_metadata_shows_rows_pictures_and_reasons(flow):
         wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
         return flow.instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization.metadata
 
-    assert metadata("daily_predictions")["ranking"].value.startswith("![")
+    forecast = metadata("daily_predictions")
+    assert forecast["ranking"].value.startswith("![")
+    assert (forecast["model_status"].value, forecast["why_it_serves"].value) == (
+        "unproven", metadata("champion_model")["reason"].value,
+    )  # fmt: skip
+    record = json.loads(read(flow, f"predictions/{NEWEST}.json"))["track_record"]
+    rows = [row.data for row in forecast["track_record"].records]
+    assert [row["horizon"] for row in rows] == ["all", *map(str, range(1, 13))]
+    assert set(rows[0]) == {"horizon", "n", "n_dates", "skill", "rank_ic", "rank_ic_hac_t", "hit_rate", "coverage"}
+    assert (rows[1]["n"], rows[1]["skill"]) == ("36", f"{record['horizons'][0]['skill']:.4g}")
+    assert (rows[2]["n"], rows[2]["skill"]) == ("0", "")
     assert metadata("trained_model")["loss_curve"].value.startswith("![")
     assert metadata("champion_model")["reason"].value.count("passed its guards") == 1
     assert metadata("training_panel")["samples"].value > 1000
@@ -398,6 +441,53 @@ def test_what_moved_a_published_forecast_adds_up_to_it(flow, terminal):
     assert (code, error.splitlines()[0]) == (
         2, "Error: 9999.T: no forecast on 2024-03-01: not in the universe; `stockfc show` lists the stocks that have one",
     )  # fmt: skip
+
+
+def test_a_session_is_laid_over_the_training_in_which_its_line_of_models_began(flow, terminal):
+    code, output, _ = terminal("drift", "--session", "2024-02-01", "--json")
+    document = json.loads(output)
+    assert (code, document["session"], document["basis"], document["stocks"]) == (0, "2024-02-01", "2024-01", 12)
+    assert document["model"] == card(flow, WALK[1])["model_id"]
+    # Validation from 2023-05-01 on, an embargo of 5 sessions: labels that end before 2023-04-24, so as-of sessions up to
+    # 2023-03-23, a Thursday; the last end of a week before it is the Friday before.
+    assert document["trained_on"] == ["2019-01-04", "2023-03-17"]
+    # Facts are known from 2024-01 on only, so the training of January had none.
+    assert (document["never_seen"], document["features"][-1]["kind"]) == (6, "static")
+    code, output, _ = terminal("drift")
+    assert (code, output.splitlines()[0].split(" (12 stocks")[0]) == (0, "Inputs of 2024-03-01")
+
+
+def test_volumes_in_another_unit_are_found_at_the_top_of_the_drift(flow):
+    """As if the price source had begun to count single shares in place of lots of 100, a quarter of a year ago."""
+    session, store = dt.date(2024, 2, 1), flow.platform.warehouse.store
+    days = [day.isoformat() for day in sequence_session_dates(session, flow.platform.calendar.sessions)[-13:]]
+    stored = {day: read(flow, f"weekly_features/{day}.parquet") for day in days}
+    (before,) = [row for row in flow.drift(session)["features"] if row["feature"] == "amihud_illiquidity_13w"]
+    try:
+        for day in days:
+            rows = flow.platform.warehouse.read_table("weekly_features", day)
+            moved = pl.col("amihud_illiquidity_13w") - math.log(100)
+            flow.platform.warehouse.write_table("weekly_features", day, rows.with_columns(moved.cast(pl.Float32)))
+        found = flow.drift(session)["features"][0]
+    finally:
+        for day, data in stored.items():
+            store.write_bytes(f"weekly_features/{day}.parquet", data)
+    assert (found["feature"], found["verdict"]) == ("amihud_illiquidity_13w", "far from training")
+    assert found["median"] == pytest.approx(before["median"] - math.log(100), abs=1e-5)
+    assert found["median_percentile"] == 0.01
+
+
+def test_a_model_from_before_training_was_recorded_has_no_drift(flow, terminal):
+    key, store = f"onnx_model/{WALK[-1]}/model.json", flow.platform.warehouse.store
+    described = read(flow, key)
+    older = {name: value for name, value in json.loads(described).items() if name != "feature_reference"}
+    store.write_bytes(key, json.dumps(older).encode())
+    try:
+        code, output, _ = terminal("drift")
+        assert (code, "is not recorded" in output) == (0, True)
+        assert terminal("drift", "--json")[1] == "null\n"
+    finally:
+        store.write_bytes(key, described)
 
 
 def test_a_month_whose_training_fails_leaves_the_champion_standing(flow):

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stockfc_assets import terminal
+from stockfc_assets import terminal_record
 from stockfc_assets.errors import DataError, InputError
 from stockfc_assets.evaluation.backtest_record import (
     BENCHMARK,
@@ -130,7 +130,7 @@ def test_the_terminal_command_trades_what_is_published(bench):
     assert document["decisions"] == ["2023-09-29", "2023-10-31", "2023-11-30", "2023-12-29", "2024-01-31", "2024-02-29"]
     assert (document["from"], document["to"]) == ("2023-10-02", "2024-03-01")
     assert document["benchmark"] == "1306.T"
-    assert "SIMULATED DATA" in terminal.backtest_text(document)
+    assert "SIMULATED DATA" in terminal_record.backtest_text(document)
     assert bench.backtest(start, dt.date(2024, 1, 31), None)["decisions"][-1] == "2023-12-29"
     with pytest.raises(InputError, match="is before --from"):
         bench.backtest(dt.date(2024, 2, 1), dt.date(2024, 1, 31), None)

@@ -41,6 +41,13 @@ def test_the_deepest_drawdown_and_its_days():
     assert (later_peak.peak, later_peak.trough) == (1, 2)  # the last day at the peak
 
 
+def test_below_the_peak_day_by_day():
+    below = performance.below_peak(EXACT)
+    assert below == pytest.approx([0, 1 - 0.88 / 1.1, 1 - 0.924 / 1.1, 0, 0.1], abs=1e-12)
+    assert performance.below_peak(np.array([-0.5, 0.2, -1.0, 0.0])) == pytest.approx([0.5, 0.4, 1, 1], abs=1e-12)
+    assert performance.below_peak(np.zeros(0)).shape == (0,)
+
+
 def test_what_the_data_do_not_give_is_none():
     flat, nothing = np.zeros(10), np.zeros(0)
     for figure in (performance.sharpe, performance.sharpe_error, performance.sortino, performance.t_statistic):
@@ -106,3 +113,4 @@ def test_a_drawdown_by_trying_every_pair_of_days(seed, days):
         assert wealth[fall.trough + 1] / wealth[fall.peak + 1] - 1 == pytest.approx(fall.depth, abs=1e-12)
         after = [d for d in range(fall.trough + 1, days) if wealth[d + 1] >= wealth[fall.peak + 1]]
         assert fall.recovered == (after[0] if after else None)
+    assert performance.below_peak(returns).max() == -fall.depth

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stockfc_assets import terminal
+from stockfc_assets import terminal_record
 from stockfc_assets.evaluation.baselines import BASELINES
 from stockfc_assets.evaluation.laws import score_problems
 from stockfc_assets.evaluation.record import Published, forecast_scores, published_before
@@ -71,7 +71,7 @@ def test_the_network_stands_beside_the_baselines_on_the_same_samples(published):
     assert rows["drift"]["skill"] == pytest.approx(rows["network"]["skill"], abs=1e-6)
     assert rows["momentum_12_1"]["rank_ic"] == pytest.approx(-rows["network"]["rank_ic"])
     assert rows["no_change"]["skill"] == 0
-    assert "ridge" in terminal.scores_text(document)
+    assert "ridge" in terminal_record.scores_text(document)
 
 
 @given(known=st.integers(1, 14))
@@ -89,7 +89,7 @@ def test_a_month_without_matured_forecasts_has_no_score_and_says_why():
     assert score_problems(document) == []
     assert document["note"] == document["overall"]["note"] == NOTHING_MATURED
     assert (document["overall"]["n"], document["by_sector"], document["by_model"]) == (0, [], [])
-    assert terminal.scores_text(document).endswith("no forecast has matured yet: nothing is proven")
+    assert terminal_record.scores_text(document).endswith("no forecast has matured yet: nothing is proven")
 
 
 def test_what_is_stored_is_what_is_scored(published, tmp_path):
@@ -133,7 +133,7 @@ def test_scores_that_cannot_be_are_named(published, where, key, value, named):
 
 def test_the_table_in_a_terminal_shows_every_scored_horizon_and_the_verdict(published):
     document = forecast_scores(published, MONTH)
-    lines = terminal.scores_text(document).splitlines()
+    lines = terminal_record.scores_text(document).splitlines()
     rows = {line.split()[0]: line for line in lines if line and line.split()[0] in {*map(str, range(1, 13)), "all"}}
     assert set(rows) == {*map(str, range(1, 12)), "all"}
     assert "no forecast over 12 months has matured yet" in lines

@@ -216,6 +216,20 @@ def test_a_small_sample_says_so_and_has_no_t(dates, note):
     assert (row["rank_ic_hac_t"] is None) == (row["skill_hac_t"] is None) == (note is not None)
 
 
+def test_the_error_of_skill_is_that_of_the_mean_saving_over_the_error_of_no_change():
+    statsmodels = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed")
+    forecasts, outcomes = panel(15, dates=40)
+    row = score_forecasts(forecasts, outcomes)["horizons"][HORIZON - 1]
+    joined = forecasts.join(outcomes, on=["ticker", "session", "horizon"]).to_pandas()
+    forecast, outcome = joined["log_return"], joined["realised_log_return"]
+    saved = (outcome**2 - (outcome - forecast) ** 2).groupby(joined["session"]).mean()
+    lag = overlap(forecasts["session"].unique().sort(), HORIZON)
+    fit = statsmodels.OLS(saved.to_numpy(), np.ones(len(saved))).fit(
+        cov_type="HAC", cov_kwds={"maxlags": lag, "use_correction": False, "kernel": "bartlett"}
+    )
+    assert row["skill_error"] == pytest.approx(fit.bse[0] / (outcome**2).mean(), rel=1e-9)
+
+
 # --- breakdowns -------------------------------------------------------------------------------------------------------
 
 

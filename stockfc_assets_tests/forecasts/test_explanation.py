@@ -254,7 +254,11 @@ def test_the_same_inputs_give_the_same_bytes_with_few_evaluations_and_inputs_are
     explainer = Explainer(counting, inputs)
     assert counting.evaluations == 3
     one, other = explainer.explain("1.T"), Explainer(network_forecaster, inputs).explain("1.T")
-    assert counting.evaluations == 3 + 2**8 + 6 * 12
+    unlike = [inputs.sector_id[row] != explainer.typical.sector_id[0] for row in (1, 2)]
+    assert unlike == [False, True]
+    assert counting.evaluations == 3 + 2**7 + 6 * 12, "a group that is the typical stock's own is not exchanged"
+    explainer.explain("2.T")
+    assert counting.evaluations == 3 + 2**7 + 2**8 + 2 * 6 * 12
     for name in ("forecast", "baseline", "contributions", "occlusions", "weeks", "heat"):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
         assert getattr(one, name).dtype == np.float64

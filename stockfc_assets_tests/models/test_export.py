@@ -145,7 +145,7 @@ def test_card_of_a_trained_model(panel: Panel, parent: TrainedModel) -> None:
     assert card["parameters"] == parent.network.parameter_count()
     assert set(card) == {
         "model_id", "month", "kind", "parent", "trained_through", "features", "sectors", "sequence_weeks", "horizons",
-        "window", "samples", "history", "validation", "guards", "interval", "seed", "precision", "parameters",
+        "window", "samples", "feature_reference", "history", "validation", "guards", "interval", "seed", "precision", "parameters",
         "libraries", "data_versions", "onnx",
     }  # fmt: skip
     assert json.loads(card_bytes(card)) == card

@@ -114,7 +114,8 @@ def naive_terms(grid: tuple[torch.Tensor, ...], loss: LossSettings) -> tuple[flo
         for horizon in range(predicted.shape[2]):
             known = labelled[date, :, horizon]
             x, y, size = (array[date, known, horizon] for array in (predicted, target, scale))
-            error = np.abs(x - y)
+            together = np.mean(y * size) if len(y) else 0.0
+            error = np.abs(x - (y - (1 - loss.level_share) * together / size))
             huber += np.where(error <= loss.huber_delta, error**2 / 2, loss.huber_delta * (error - 0.5)).tolist()
             if len(x) < 5:
                 continue
@@ -129,10 +130,10 @@ def naive_terms(grid: tuple[torch.Tensor, ...], loss: LossSettings) -> tuple[flo
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.2, 0.5]))
-def test_terms_are_what_a_naive_reading_gives(seed: int, missing: float) -> None:
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.2, 0.5]), st.sampled_from([0.0, 0.25, 1.0]))
+def test_terms_are_what_a_naive_reading_gives(seed: int, missing: float, share: float) -> None:
     grid = grids(seed, missing=missing)
-    loss = LossSettings(spread_floor=0.12, rank_weight=0.7, spread_weight=0.3)
+    loss = LossSettings(level_share=share, spread_floor=0.12, rank_weight=0.7, spread_weight=0.3)
     found = loss_values(loss_sums(*grid, loss), loss)
     huber, rank, spread = naive_terms(grid, loss)
     assert found[1:] == pytest.approx((huber, rank, spread), rel=1e-4, abs=1e-6)
@@ -141,7 +142,7 @@ def test_terms_are_what_a_naive_reading_gives(seed: int, missing: float) -> None
 
 def test_huber_is_torchs_over_the_labels_that_count() -> None:
     predicted, target, scale, labelled = grids(5)
-    loss = LossSettings(huber_delta=0.7, rank_weight=0, spread_weight=0)
+    loss = LossSettings(level_share=1, huber_delta=0.7, rank_weight=0, spread_weight=0)
     predicted.requires_grad_()
     sums = loss_sums(predicted, target, scale, labelled, loss)
     assert sums.dtype == torch.float64
@@ -151,6 +152,22 @@ def test_huber_is_torchs_over_the_labels_that_count() -> None:
     weighted(sums, loss).backward()
     assert (predicted.grad[~labelled] == 0).all()
     assert (predicted.grad[labelled] != 0).all()
+
+
+def test_of_what_all_stocks_did_together_a_share_is_asked_for_and_of_the_rest_all() -> None:
+    _, target, scale, labelled = grids(6, missing=0.3)
+    returns = torch.where(labelled, target * scale, 0.0)
+    level = returns.sum(1, keepdim=True) / labelled.sum(1, keepdim=True)
+    exact = ((returns - 0.75 * level) / scale).requires_grad_()
+    loss = LossSettings(level_share=0.25, rank_weight=0, spread_weight=0)
+    sums = loss_sums(exact, target, torch.where(labelled, scale, 0.0), labelled, loss)
+    assert weighted(sums, loss).item() == pytest.approx(0, abs=1e-20)
+    weighted(sums, loss).backward()
+    assert torch.isfinite(exact.grad).all()
+    risen = loss_sums(exact, target + 1 / scale, scale, labelled, loss)
+    assert (risen[0, 0] / risen[1, 0]).item() == pytest.approx(
+        functional.huber_loss(torch.zeros_like(scale)[labelled], (0.25 / scale)[labelled]).item()
+    )
 
 
 def test_dates_with_too_few_labelled_stocks_have_no_rank_and_no_spread() -> None:
@@ -170,7 +187,7 @@ def test_dates_with_too_few_labelled_stocks_have_no_rank_and_no_spread() -> None
 
 def test_right_order_costs_nothing_and_reversed_order_two() -> None:
     _, target, scale, labelled = grids(2, missing=0)
-    sharp = LossSettings(rank_temperature=1e-3)
+    sharp = LossSettings(level_share=1, rank_temperature=1e-3)
     right, wrong = (loss_values(loss_sums(sign * target, target, scale, labelled, sharp), sharp) for sign in (1, -1))
     assert (right.rank, wrong.rank) == pytest.approx((0, 2), abs=1e-2)
     assert (right.huber, right.spread, wrong.spread) == (0, 0, 0)

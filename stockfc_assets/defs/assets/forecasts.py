@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 
 from stockfc_assets.charts import as_markdown_image, ranking_chart
-from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
+from stockfc_assets.defs.materialization import Written, declared, partition_log, scores_table, write_each
 from stockfc_assets.defs.partitions import (
     CHAMPION_REACH,
     REPORT_HISTORY,
+    REPORT_PAST,
     SAME,
     SEQUENCE_LOOKBACK,
     Grids,
@@ -29,6 +30,8 @@ from stockfc_assets.tables import Predictions
 GROUP = "forecasts"
 TRACK_RECORD_SESSIONS = 2_500
 """Lineage links a forecast to the ten years of forecasts that its track record may score."""
+
+RECORD_COLUMNS = ("horizon", "n", "n_dates", "skill", "rank_ic", "rank_ic_hac_t", "hit_rate", "coverage")
 
 
 def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
@@ -58,28 +61,25 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.sessions),
         kinds={"html"},
-        code_version="1",
+        code_version="2",
         deps=[
-            dg.AssetDep(daily_predictions, partition_mapping=SAME),
+            dg.AssetDep(daily_predictions, partition_mapping=REPORT_PAST),
             dg.AssetDep("raw_ohlcv", partition_mapping=REPORT_HISTORY),
+            dg.AssetDep("weekly_features", partition_mapping=SEQUENCE_LOOKBACK),
+            dg.AssetDep("universe_enrichment", partition_mapping=CHAMPION_REACH),
             dg.AssetDep("onnx_model", partition_mapping=CHAMPION_REACH),
+            dg.AssetDep("champion_model", partition_mapping=SAME),
+            dg.AssetDep("forecast_scores", partition_mapping=SAME),
+            dg.AssetDep("backtest", partition_mapping=SAME),
         ],
-        description="One self-contained HTML page per session: ranked forecasts, fan charts, track record, model card.",
+        description="One self-contained HTML page per session: what is forecast and how sure it is, how good such "
+        "forecasts have been beside simple rules, what trading on them would have brought after costs, why, by which model.",
     )
     def forecast_report(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        from stockfc_assets.forecasts.session_report import session_report
-
-        def write(key: str) -> Written:
-            page = session_report(platform.warehouse, platform.settings, platform.calendar, dt.date.fromisoformat(key))
-            version = platform.warehouse.write_file(f"forecast_report/{key}.html", page)
-            location = platform.warehouse.store.location(f"forecast_report/{key}.html")
-            return Written(
-                version, metadata={"report": dg.MetadataValue.path(location), "kilobytes": len(page) // 1000}
-            )
-
-        yield from write_each(context, sorted(context.partition_keys), write)
+        keys = sorted(context.partition_keys)
+        yield from write_each(context, keys, lambda key: _report(platform, key))
 
     return [daily_predictions, forecast_report]
 
@@ -90,6 +90,7 @@ def _forecast(context: dg.AssetExecutionContext, platform: Platform) -> Iterator
     from stockfc_assets.evaluation.record import published_before
     from stockfc_assets.evaluation.scores import track_record
     from stockfc_assets.forecasts.daily import DailyForecaster
+    from stockfc_assets.forecasts.models import champion_for
 
     forecaster = DailyForecaster(
         platform.warehouse, platform.settings, platform.calendar, source=platform.source_label()
@@ -105,14 +106,35 @@ def _forecast(context: dg.AssetExecutionContext, platform: Platform) -> Iterator
                 records[month] = track_record(published.forecasts, published.raw, known_before=month)
                 targets[month] = interval_target(published, month, platform.settings.model.interval)
             forecast = forecaster.forecast(session, track_record=records[month], target=targets[month])
-            log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height))
+            reason = champion_for(platform.warehouse, session)["reason"]
+            log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height, reason))
     yield from log.results()
 
 
-def _describe(document: dict[str, Any], version: str, rows: int) -> Written:
+def _report(platform: Platform, key: str) -> Written:
+    from stockfc_assets.forecasts.session_report import session_report
+
+    session = dt.date.fromisoformat(key)
+    report = session_report(platform.warehouse, platform.settings, platform.calendar, session)
+    file = f"forecast_report/{key}.html"
+    version = platform.warehouse.write_file(file, report.page)
+    return Written(
+        version,
+        metadata={
+            "report": dg.MetadataValue.path(platform.warehouse.store.location(file)),
+            "kilobytes": len(report.page) // 1000,
+            "in_short": dg.MetadataValue.md("\n".join(f"- {line}" for line in report.headlines)),
+        },
+    )
+
+
+def _describe(document: dict[str, Any], version: str, rows: int, reason: str) -> Written:
+    """``reason``: why the gate let this model serve."""
     ranked = sorted(document["predictions"], key=lambda stock: stock["predicted_12m_return"], reverse=True)
-    overall = document["track_record"]["overall"]
+    record = document["track_record"]
+    overall = record["overall"]
     matured = overall["n"] or 0
+    scored = [{"horizon": "all", **overall}, *record["horizons"]]
     return Written(
         version,
         rows,
@@ -121,8 +143,10 @@ def _describe(document: dict[str, Any], version: str, rows: int) -> Written:
             "skipped": {entry["ticker"]: entry["reason"] for entry in document["skipped"]},
             "model": document["model"]["id"],
             "model_status": document["model"]["status"],
+            "why_it_serves": reason,
             "matured_forecasts": matured,
             "skill_against_no_change": overall["skill"] if matured else "no forecast has matured yet",
+            "track_record": scores_table(scored, RECORD_COLUMNS),
             "source": document["source"]["label"],
             "ranking": dg.MetadataValue.md(as_markdown_image(ranking_chart(ranked), "12-month forecasts")),
         },

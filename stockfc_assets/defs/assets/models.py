@@ -40,7 +40,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.months),
         kinds={"torch"},
-        code_version="2",
+        code_version="3",
         pool="training",
         deps=[
             dg.AssetDep("training_panel", partition_mapping=SAME),
