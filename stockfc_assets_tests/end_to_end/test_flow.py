@@ -1,68 +1,21 @@
-"""From prices to published forecasts on a real instance: a walk over three months, forecasts, report, refusals.
-
-One market is built for the whole module (about 1,260 sessions x 12 stocks, a tiny network); tests that change something put
-it back.
-"""
+"""From prices to published forecasts on a real instance: a walk over three months, forecasts, report, refusals."""
 
 import datetime as dt
 import json
 import math
-import os
-import shutil
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from stockfc_assets.cli import main
-from stockfc_assets.defs.instance import materialized, open_instance
-from stockfc_assets.defs.resources import open_settings
-from stockfc_assets.defs.workbench import Workbench
-from stockfc_assets.errors import DataError, InputError, ModelError, RunError
+from stockfc_assets.defs.instance import materialized
+from stockfc_assets.errors import DataError, RunError
 from stockfc_assets.features.names import SEQUENCE_WEEKS
 from stockfc_assets.features.weeks import sequence_session_dates
 from stockfc_assets.market.findings import DEFECTS
-from stockfc_assets_tests.conftest import NOW, tiny_config
-
-FIRST = dt.date(2019, 1, 4)
-WALK = [dt.date(2024, month, 1) for month in (1, 2, 3)]
-NEWEST = dt.date(2024, 3, 1)
-
-
-def workbench(folder: Path, data: str, now: dt.datetime) -> Workbench:
-    environ = {"STOCKFC_CONFIG": str(folder / "config"), "STOCKFC_DATA": str(folder / data)}
-    settings = open_settings(environ)
-    os.environ.pop("DAGSTER_HOME", None)
-    with open_instance(settings) as instance:
-        return Workbench(settings, instance, say=lambda _: None, now=now)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("flow")
-    tiny_config(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def flow(folder) -> Workbench:
-    """Everything as of 2024-03-01, 23:00 in Tokyo."""
-    bench = workbench(folder, "data", NOW)
-    bench.backfill(FIRST, NEWEST)
-    bench.monthly(WALK[0], WALK[-1], walk=True)
-    bench.daily_range(dt.date(2024, 1, 29), dt.date(2024, 2, 2))
-    bench.daily(None)
-    yield bench
-    os.environ.pop("DAGSTER_HOME", None)
-
-
-def read(bench: Workbench, key: str) -> bytes:
-    return bench.platform.warehouse.store.read_bytes(key)
-
-
-def card(bench: Workbench, month: dt.date) -> dict:
-    return json.loads(read(bench, f"onnx_model/{month}/model.json"))
+from stockfc_assets_tests.conftest import NOW
+from stockfc_assets_tests.end_to_end.walk import FIRST, NEWEST, WALK, card, read, workbench
 
 
 def test_a_walk_over_months_is_one_run_and_each_month_continues_from_the_one_before(flow):
@@ -201,22 +154,6 @@ def test_the_past_is_what_it_would_have_been(flow, folder):
     assert read(later, report) == read(flow, report)
 
 
-def test_an_altered_model_file_is_refused_by_name_and_nothing_is_published(flow):
-    key = f"onnx_model/{WALK[-1]}/model.onnx"
-    data, published = read(flow, key), read(flow, f"predictions/{NEWEST}.json")
-    altered = bytearray(data)
-    altered[len(altered) // 2] ^= 1
-    flow.platform.warehouse.store.write_bytes(key, bytes(altered))
-    try:
-        with pytest.raises(RunError, match=card(flow, WALK[-1])["model_id"]):
-            flow.daily(NEWEST)
-        finding = next(item for item in flow.doctor() if item["check"] == "model")
-        assert not finding["ok"]
-    finally:
-        flow.platform.warehouse.store.write_bytes(key, data)
-    assert read(flow, f"predictions/{NEWEST}.json") == published
-
-
 def test_too_little_history_is_named_for_the_model_and_for_the_forecast(flow, folder):
     with pytest.raises(RunError, match="2021-06-01: no sample has 156 weeks of history; backfill earlier sessions"):
         flow.monthly(dt.date(2021, 6, 1), None, walk=False)
@@ -262,22 +199,6 @@ def test_metadata_shows_rows_pictures_and_reasons(flow):
     assert metadata("champion_model")["reason"].value.count("passed its guards") == 1
     assert metadata("training_panel")["samples"].value > 1000
     assert SEQUENCE_WEEKS == 156
-
-
-@pytest.fixture
-def terminal(flow, folder, monkeypatch, capsys):
-    monkeypatch.setenv("STOCKFC_CONFIG", str(folder / "config"))
-    monkeypatch.setenv("STOCKFC_DATA", str(folder / "data"))
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        codes: list[int] = []
-        main(list(arguments), leave=codes.append)
-        output = capsys.readouterr()
-        return (codes or [0])[0], output.out, output.err
-
-    yield run
-    os.environ.pop("DAGSTER_HOME", None)
 
 
 def test_show_status_and_report_in_a_terminal(terminal, folder):
@@ -332,99 +253,6 @@ def test_prices_of_another_source_are_refused(terminal, monkeypatch, folder):
 
 
 # --- the gate and the roll-back ---------------------------------------------------------------------------------------
-
-
-def champion(bench: Workbench, month: dt.date) -> dict:
-    return json.loads(read(bench, f"champion_model/{month}.json"))
-
-
-def test_the_gate_keeps_the_forecasts_of_both_sides_for_later(flow, folder):
-    """The gate of March has those of 29 February, by the model of February and the one that served before it."""
-    warehouse = flow.platform.warehouse
-    assert [warehouse.read_table("champion_model", str(month)).height for month in WALK] == [0, 0, 12 * 12]
-    pairs = warehouse.read_table("champion_model", str(WALK[-1]))
-    ids = {month: card(flow, month)["model_id"] for month in WALK}
-    assert pairs["session"].unique().to_list() == [dt.date(2024, 2, 29)]
-    assert (pairs["challenger"].unique().to_list(), pairs["incumbent"].unique().to_list()) == (
-        [ids[WALK[1]]],
-        [ids[WALK[0]]],
-    )
-    shutil.copytree(folder / "data", folder / "copy")
-    copy = workbench(folder, "copy", NOW)
-    copy.daily_range(dt.date(2024, 2, 29), dt.date(2024, 2, 29))
-    table = copy.platform.warehouse.read_table("daily_predictions", "2024-02-29")
-    both = pairs.join(table, on=["ticker", "session", "horizon"])
-    assert both.height == pairs.height
-    assert (both["challenger_log_return"] - both["log_return"]).abs().max() < 1e-6
-    assert both["volatility"].equals(both["volatility_right"])
-    assert both.filter(pl.col("incumbent_log_return") != pl.col("log_return")).height > 0
-
-
-def test_without_matured_month_ends_the_gate_says_so(flow):
-    record = champion(flow, WALK[-1])
-    assert (record["decision"], record["model"]["status"]) == ("promoted", "unproven")
-    assert (record["evidence"]["verdict"], record["evidence"]["n_dates"]) == ("too_few", 0)
-    assert "0 of the 6 month ends that a comparison needs have matured" in record["reason"]
-
-
-def test_a_roll_back_is_one_command_that_shows_in_lineage_and_in_the_forecast(flow, terminal):
-    published, record = read(flow, f"predictions/{NEWEST}.json"), read(flow, f"champion_model/{WALK[-1]}.json")
-    try:
-        flow.roll_back(WALK[0], "February and March forecast too high")
-        run = flow.instance.get_runs(limit=1)[0]
-        assert (run.job_name, run.tags["dagster/partition"]) == ("roll_back", "2024-03-01")
-        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("champion_model"), asset_partitions=["2024-03-01"])
-        metadata = flow.instance.fetch_materializations(wanted, limit=1).records[0].asset_materialization.metadata
-        assert (metadata["decision"].value, metadata["serves"].value) == (
-            "rolled_back",
-            card(flow, WALK[0])["model_id"],
-        )
-        assert metadata["reason"].value.endswith(": February and March forecast too high")
-
-        model = flow.daily(NEWEST)["model"]
-        assert (model["month"], model["status"]) == ("2024-01", "rolled_back")
-        code, out, _ = terminal("gate")
-        assert code == 0
-        assert "decision  rolled_back" in out
-        assert "February and March forecast too high" in " ".join(out.split())
-        flow.monthly(WALK[-1], None, walk=False)
-        assert champion(flow, WALK[-1])["model"]["month"] == "2024-01"
-        assert champion(flow, WALK[-1])["gate"]["model"]["month"] == "2024-03"
-
-        flow.roll_back(WALK[-1], "it was the data")
-        assert flow.daily(NEWEST)["model"]["month"] == "2024-03"
-        assert read(flow, f"predictions/{NEWEST}.json") == published
-    finally:
-        flow.platform.warehouse.store.write_bytes(f"champion_model/{WALK[-1]}.json", record)
-
-
-def test_a_roll_back_refuses_what_cannot_serve_and_changes_nothing(flow, terminal):
-    before, runs = read(flow, f"champion_model/{WALK[-1]}.json"), len(flow.instance.get_runs())
-    key = f"onnx_model/{WALK[0]}/model.onnx"
-    data, described = read(flow, key), read(flow, key.replace("model.onnx", "model.json"))
-    collapsed = json.loads(described)
-    collapsed["guards"]["spread_ratio"] = 0.0
-    store = flow.platform.warehouse.store
-    refusals = [(("2023-07", "why"), InputError, "there is no model of 2023-07 to serve; there are models of 2024-01")]
-    refusals += [(("2024-03", "why"), InputError, "serves already"), (("2024-01", " "), InputError, "say why")]
-    refusals += [(("2024-04", "why"), InputError, "2024-04 has not begun")]
-    for (month, reason), error, message in refusals:
-        with pytest.raises(error, match=message):
-            flow.roll_back(dt.date.fromisoformat(f"{month}-01"), reason)
-    try:
-        store.write_bytes(key, data[:-1] + bytes([data[-1] ^ 1]))
-        with pytest.raises(ModelError, match="the file was altered or belongs to another card"):
-            flow.roll_back(WALK[0], "why")
-        store.write_bytes(key, data)
-        store.write_bytes(key.replace("model.onnx", "model.json"), json.dumps(collapsed).encode())
-        with pytest.raises(ModelError, match="failed its guards"):
-            flow.roll_back(WALK[0], "why")
-    finally:
-        store.write_bytes(key, data)
-        store.write_bytes(key.replace("model.onnx", "model.json"), described)
-    assert terminal("rollback", "--to", "2023-07", "--reason", "why")[0] == 2
-    assert read(flow, f"champion_model/{WALK[-1]}.json") == before
-    assert len(flow.instance.get_runs()) == runs
 
 
 def test_what_moved_a_published_forecast_adds_up_to_it(flow, terminal):
@@ -488,22 +316,3 @@ def test_a_model_from_before_training_was_recorded_has_no_drift(flow, terminal):
         assert terminal("drift", "--json")[1] == "null\n"
     finally:
         store.write_bytes(key, described)
-
-
-def test_a_month_whose_training_fails_leaves_the_champion_standing(flow):
-    """The file of the parent is altered: March cannot be trained, and February's model forecasts on."""
-    store = flow.platform.warehouse.store
-    parent, record = f"trained_model/{WALK[1]}.safetensors", f"champion_model/{WALK[-1]}.json"
-    weights, decided, published = read(flow, parent), read(flow, record), read(flow, f"predictions/{NEWEST}.json")
-    store.delete(record)
-    store.write_bytes(parent, weights[: len(weights) // 2])
-    try:
-        with pytest.raises(RunError, match="trained_model"):
-            flow.monthly(WALK[-1], None, walk=False)
-        assert not store.exists(record)
-        assert flow.daily(NEWEST)["model"]["id"] == card(flow, WALK[1])["model_id"]
-    finally:
-        store.write_bytes(parent, weights)
-        store.write_bytes(record, decided)
-    flow.daily(NEWEST)
-    assert read(flow, f"predictions/{NEWEST}.json") == published
