@@ -59,20 +59,22 @@ def test_finds_what_there_is_to_learn(panel: Panel) -> None:
     assert model.card["guards"]["spread_ratio"] > 0.3
 
 
-def test_rank_and_spread_find_between_stocks_what_huber_alone_loses_in_the_market() -> None:
+def test_rank_and_level_share_find_between_stocks_what_huber_alone_loses_in_the_market() -> None:
     """A common move of each date, 1.5 times the stocks' own noise and twice the signal: Huber alone gives up."""
     panel = random_panel(n_tickers=12, signal=0.7, seed=3)
     scale = panel.features[..., VOLATILITY_INDEX, None] * np.sqrt(np.array(HORIZONS, dtype=np.float32) / 12)
     market = np.random.default_rng(0).normal(0, 1.5, panel.labels.shape[1:]).astype(np.float32)
     panel = replace(panel, labels=panel.labels + scale * market)
     full = LEARNING | {"samples_per_epoch": 768, "epochs": 6, "batch_size": 48}
-    huber, both = (
-        train_full(panel, tiny_settings(full=full, loss=loss), PARENT_MONTH).card
-        for loss in ({"rank_weight": 0, "spread_weight": 0}, {})
+    huber_alone = {"level_share": 1, "rank_weight": 0, "spread_weight": 0}
+    huber, ranked, shared = (
+        train_full(panel, tiny_settings(full=full, loss=huber_alone | loss), PARENT_MONTH).card
+        for loss in ({}, {"rank_weight": 0.2, "spread_weight": 0.05}, {"level_share": 0.25})
     )
-    assert both["validation"]["overall"]["rank_ic"] > huber["validation"]["overall"]["rank_ic"] + 0.2
-    assert both["validation"]["overall"]["skill"] > huber["validation"]["overall"]["skill"]
-    assert both["guards"]["spread_ratio"] > 2 * huber["guards"]["spread_ratio"]
+    for both in (ranked, shared):
+        assert both["validation"]["overall"]["rank_ic"] > huber["validation"]["overall"]["rank_ic"] + 0.2
+        assert both["validation"]["overall"]["skill"] > huber["validation"]["overall"]["skill"]
+        assert both["guards"]["spread_ratio"] > 2 * huber["guards"]["spread_ratio"]
 
 
 def test_finds_nothing_where_there_is_nothing() -> None:
