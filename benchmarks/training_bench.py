@@ -57,7 +57,8 @@ def settings(**full: Any) -> SimpleNamespace:
         epochs=2, batch_size=64, learning_rate=1e-4, weight_decay=1e-4, new_samples=700, replay_share=0.33
     )
     training = SimpleNamespace(
-        seed=7, precision="auto", threads=2, max_cross_section=64, loss=LOSS, embargo_sessions=5, full=full_training,
+        seed=7, precision="auto", threads=2, max_cross_section=64, forecast_ceiling=0.1, loss=LOSS, embargo_sessions=5,
+        full=full_training,
         fine_tuning=tuning,
     )  # fmt: skip
     return SimpleNamespace(network=network, training=training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,15 +82,23 @@ class Predictions:
     """What a network says of n samples, float32 on the host."""
 
     log_returns: np.ndarray
-    """[n, 12]"""
+    """[n, 12]: unrestrained, unless `restrained`."""
     scale: np.ndarray
     """[n, 12]: trailing volatility x sqrt(horizon), > 0."""
     encodings: np.ndarray
     """[n, 2 x hidden]"""
 
+    def size(self) -> np.ndarray:
+        """Root mean square in units of ``scale``, float64 [12]."""
+        return np.sqrt(np.mean(np.square(self.log_returns / self.scale, dtype=np.float64), axis=0))
+
+    def restrained(self, factors: np.ndarray) -> Predictions:
+        """As published: ``factors`` are those of `ForecastNetwork.restrain`."""
+        return replace(self, log_returns=self.log_returns * factors)
+
 
 def predict(network: ForecastNetwork, tensors: PanelTensors, samples: Samples) -> Predictions:
-    """Float32 predictions of eligible samples; the network is left in evaluation mode."""
+    """Unrestrained float32 predictions of eligible samples; the network is left in evaluation mode."""
     network.eval()
     chosen = tensors.samples(samples)
     scaled, scale, encodings = [], [], []

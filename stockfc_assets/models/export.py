@@ -175,10 +175,10 @@ def _linear(graph: _Graph, name: str, layer: nn.Linear, inputs: str) -> str:
 
 
 def _scale(graph: _Graph, network: ForecastNetwork) -> str:
-    """Volatility of the as-of row x sqrt(horizon), [batch, 12]."""
+    """Volatility of the as-of row x sqrt(horizon) x restraint, [batch, 12]."""
     newest = graph.node("Gather", ["weekly_seq", graph.constant("newest_week", np.array(SEQUENCE_WEEKS - 1))], axis=1)
     volatility = graph.node("Gather", [newest, graph.constant("volatility", [VOLATILITY_INDEX])], axis=1)
     fallback = graph.constant("fallback_volatility", network.fallback_volatility)
     known = graph.node("Where", [graph.node("IsNaN", [volatility]), fallback, volatility])
     floored = graph.node("Max", [known, graph.scalar("min_volatility", MIN_VOLATILITY)])
-    return graph.node("Mul", [floored, graph.constant("horizon_scale", network.horizon_scale)])
+    return graph.node("Mul", [floored, graph.constant("horizon_scale", network.horizon_scale * network.restraint)])

@@ -67,6 +67,7 @@ def fine_tune(
         history = _continue(network, tensors, new, old, settings, precision, month, on_progress, clock)
         after = predict(network, tensors, guarded)
         network.cpu().eval()
+    factors = network.restrain(after.size(), training.forecast_ceiling)
     pool = concatenated(new, old)
     sections = (cross_sections(part.session_index, training.max_cross_section) for part in (new, old))
     dates = sum(dates_per_epoch(*sections, training.fine_tuning))
@@ -81,7 +82,8 @@ def fine_tune(
         feature_reference=parent.card.get("feature_reference"),
         history=history,
         validation=parent.card["validation"],
-        guards=guards_of(network, after, labels_of(panel, guarded), guarded, history),
+        restraint=factors.tolist(),
+        guards=guards_of(network, after.restrained(factors), labels_of(panel, guarded), guarded, history),
         interval=parent.card["interval"],
         seed=training.seed,
         precision=precision,

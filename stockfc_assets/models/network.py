@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -49,8 +50,9 @@ class ForecastNetwork(nn.Module):
     """663,068 parameters at the default settings.
 
     Buffers (part of every checkpoint and export): the clip, median and scale of the training rows per feature, the
-    volatility that stands in for a missing one, and sqrt(h / 12) per horizon. A feature without a single training
-    value has median NaN: it counts as missing for ever, because its weights have learnt nothing.
+    volatility that stands in for a missing one, sqrt(h / 12) per horizon, and the restraint, by which what training
+    arrived at is multiplied before it is published. A feature without a single training value has median NaN: it counts
+    as missing for ever, because its weights have learnt nothing.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -62,6 +64,7 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("static_scale", torch.ones(len(STATIC_FEATURES)))
         self.register_buffer("fallback_volatility", torch.tensor(0.3))
         self.register_buffer("horizon_scale", torch.tensor([math.sqrt(h / 12) for h in HORIZONS]))
+        self.register_buffer("restraint", torch.ones(len(HORIZONS)))
         self.sector_embedding = nn.Embedding(settings.sector_capacity, settings.sector_dim)
         self.lstm = nn.LSTM(
             2 * len(WEEKLY_FEATURES), settings.hidden, settings.layers, batch_first=True, bidirectional=True
@@ -84,7 +87,7 @@ class ForecastNetwork(nn.Module):
     ) -> torch.Tensor:
         """Log returns, float32 [n, 12]; finite for every input whose position features are."""
         inputs = NetworkInputs(weekly_seq, static_features, position_features, sector_id)
-        return self.head(self.encode(weekly_seq), inputs) * self.scale(weekly_seq)
+        return self.head(self.encode(weekly_seq), inputs) * self.restraint * self.scale(weekly_seq)
 
     def encode(self, weekly_seq: torch.Tensor) -> torch.Tensor:
         """Final states of the top layer's forward and backward direction, [n, 2 x hidden]."""
@@ -92,7 +95,7 @@ class ForecastNetwork(nn.Module):
         return torch.cat([states[-2], states[-1]], dim=-1)
 
     def head(self, encoding: torch.Tensor, inputs: NetworkInputs) -> torch.Tensor:
-        """Forecasts in units of `scale`, float32 [n, 12], from the encodings of the same samples."""
+        """Unrestrained forecasts in units of `scale`, float32 [n, 12], from the encodings of the same samples."""
         static = _normalised(inputs.static_features, self.static_median, self.static_scale, self.clip)
         sector = self.sector_embedding(inputs.sector_id)
         joined = torch.cat([encoding, sector, static, inputs.position_features], dim=-1)
@@ -108,6 +111,17 @@ class ForecastNetwork(nn.Module):
         """Fills the buffers with what `normalisation.fit_normalisation` found in the training rows."""
         for name in ("weekly_median", "weekly_scale", "static_median", "static_scale", "fallback_volatility"):
             getattr(self, name).copy_(torch.as_tensor(getattr(values, name)))
+
+    def restrain(self, size: np.ndarray, ceiling: float) -> np.ndarray:
+        """Scales what `forward` gives down to ``ceiling`` where it is larger; the factors, float32 [12], at most 1.
+
+        ``size``: root mean square of unrestrained forecasts in units of `scale`, float [12]. A model's own data cannot
+        tell how bold it may be: on what it was trained with any size looks right, and a validation period is one or two
+        12-month moves of the market. The ceiling is what is known beforehand (`TrainingSettings.forecast_ceiling`).
+        """
+        factors = np.minimum(1.0, ceiling / np.maximum(size, 1e-12)).round(6).astype(np.float32)
+        self.restraint.copy_(torch.from_numpy(factors))
+        return factors
 
     def parameter_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())

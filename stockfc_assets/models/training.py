@@ -65,6 +65,8 @@ def train_full(
         network.to(device)
         outcome = _fit(network, panel, split.train, validation, settings, precision, device, on_progress, clock)
         network.cpu().eval()
+    factors = network.restrain(outcome.payload.size(), training.forecast_ceiling)
+    published = outcome.payload.restrained(factors)
     realised = labels_of(panel, validation)
     return TrainedModel(
         network,
@@ -80,11 +82,12 @@ def train_full(
             ),
             feature_reference=feature_reference(panel, last_trained, month),
             history=outcome.history,
-            guards=guards_of(network, outcome.payload, realised, validation, outcome.history),
+            restraint=factors.tolist(),
+            guards=guards_of(network, published, realised, validation, outcome.history),
             seed=training.seed,
             precision=precision,
             data_versions=dict(data_versions or {}),
-            **_judgement(outcome.payload, realised, panel, validation, month),
+            **_judgement(published, realised, panel, validation, month),
         ),
     )
 

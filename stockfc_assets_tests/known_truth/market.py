@@ -84,7 +84,8 @@ def network(seed: int) -> Forecaster:
 
         trained = train_full(panel, settings, MONTH).network
         samples = Samples(ticker, session, np.ones((len(ticker), len(HORIZONS)), dtype=bool))
-        return predict(trained, PanelTensors(panel, torch.device("cpu")), samples).log_returns
+        raw = predict(trained, PanelTensors(panel, torch.device("cpu")), samples)
+        return raw.restrained(trained.restraint.numpy()).log_returns
 
     return forecast
 

@@ -75,6 +75,7 @@ def tiny_settings(**training: object) -> ModelSettings:
     section = {
         "precision": "float32",
         "threads": 1,
+        "forecast_ceiling": 10,
         "full": {
             "samples_per_epoch": 512,
             "epochs": 2,

@@ -55,6 +55,7 @@ def lively(settings: NetworkSettings, seed: int = 0) -> ForecastNetwork:
         network.sector_embedding.weight.normal_()
         network.output.weight.mul_(50)
         network.output.bias.normal_(0, 0.1)
+        network.restraint.uniform_(0.7, 1)
         for kind in ("weekly", "static"):
             getattr(network, f"{kind}_median").normal_()
             getattr(network, f"{kind}_scale").uniform_(0.5, 2)
@@ -83,7 +84,9 @@ def test_parity_notices_another_network() -> None:
     assert parity(network, export_onnx(other), wild_inputs(5)) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["weekly_median", "static_scale", "fallback_volatility", "sector_embedding.weight"])
+@pytest.mark.parametrize(
+    "name", ["weekly_median", "static_scale", "fallback_volatility", "sector_embedding.weight", "restraint"]
+)
 def test_parity_notices_each_part(name: str) -> None:
     network = lively(tiny_settings().network)
     data = export_onnx(network)
@@ -145,7 +148,7 @@ def test_card_of_a_trained_model(panel: Panel, parent: TrainedModel) -> None:
     assert card["parameters"] == parent.network.parameter_count()
     assert set(card) == {
         "model_id", "month", "kind", "parent", "trained_through", "features", "sectors", "sequence_weeks", "horizons",
-        "window", "samples", "feature_reference", "history", "validation", "guards", "interval", "seed", "precision", "parameters",
+        "window", "samples", "feature_reference", "history", "validation", "restraint", "guards", "interval", "seed", "precision", "parameters",
         "libraries", "data_versions", "onnx",
     }  # fmt: skip
     assert json.loads(card_bytes(card)) == card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from dataclasses import replace
 
@@ -14,8 +15,8 @@ from stockfc_assets.features.panel import Panel
 from stockfc_assets.models.batches import PanelTensors, predict
 from stockfc_assets.models.card import TrainedModel
 from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
-from stockfc_assets.models.fine_tuning import fine_tune, monthly_seed
-from stockfc_assets.models.samples import matured_before, newly_matured
+from stockfc_assets.models.fine_tuning import GUARD_SAMPLES, fine_tune, monthly_seed
+from stockfc_assets.models.samples import evenly_in_time, matured_before, newly_matured
 from stockfc_assets_tests.models.conftest import PARENT_MONTH
 from stockfc_assets_tests.models.synthetic import tiny_settings
 
@@ -92,6 +93,21 @@ def test_new_labels_are_learnt(panel: Panel, parent: TrainedModel) -> None:
     tensors = PanelTensors(panel, torch.device("cpu"))
     before, after = (predict(model.network, tensors, new).log_returns.mean() for model in (parent, child))
     assert after > before + 0.05
+
+
+def test_restraint_is_drawn_anew_and_never_learnt_against(panel: Panel, parent: TrainedModel) -> None:
+    """A parent held down continues from its own weights, and the child is held to the ceiling of its own forecasts."""
+    held = replace(parent, network=copy.deepcopy(parent.network))
+    held.network.restraint.fill_(0.01)
+    free = fine_tune(panel, parent, tiny_settings(), MONTH)
+    child = fine_tune(panel, held, tiny_settings(forecast_ceiling=1e-3), MONTH)
+    for name, tensor in free.network.named_parameters():
+        assert torch.equal(tensor, dict(child.network.named_parameters())[name]), name
+    assert free.card["restraint"] == [1.0] * 12
+    guarded = evenly_in_time(newly_matured(panel, PARENT_MONTH, MONTH), GUARD_SAMPLES)
+    size = predict(child.network, PanelTensors(panel, torch.device("cpu")), guarded).size()
+    np.testing.assert_allclose(child.card["restraint"], np.minimum(1, 1e-3 / size), atol=1e-6)
+    assert min(child.card["restraint"]) < 0.2
 
 
 def test_a_skipped_month_is_caught_up(panel: Panel, parent: TrainedModel) -> None:

@@ -104,6 +104,20 @@ def test_scale_is_own_volatility_times_root_of_horizon(network: ForecastNetwork)
     np.testing.assert_allclose(ratio.numpy(), expected, rtol=1e-5)
 
 
+def test_restraint_scales_down_what_is_larger_than_the_ceiling_and_nothing_else(network: ForecastNetwork) -> None:
+    inputs = random_inputs(4)
+    size = np.array([0.05, 0.1, 0.2, 0.4, *[0.0] * 8])
+    with torch.inference_mode():
+        before = network(*inputs)
+        factors = network.restrain(size, ceiling=0.1)
+        after = network(*inputs)
+        raw = network.head(network.encode(inputs.weekly_seq), inputs)
+        torch.testing.assert_close(raw * network.scale(inputs.weekly_seq), before)
+    np.testing.assert_allclose(factors, [1, 1, 0.5, 0.25, *[1] * 8])
+    np.testing.assert_allclose(after.numpy(), before.numpy() * factors, rtol=1e-6)
+    assert "restraint" in network.state_dict()
+
+
 def test_encoding_reads_the_whole_sequence_in_both_directions(network: ForecastNetwork) -> None:
     """The forward half is the state after the newest week, the backward half the one after the oldest."""
     inputs = random_inputs(1)

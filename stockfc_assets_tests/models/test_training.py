@@ -28,7 +28,7 @@ from stockfc_assets.models.losses import LossValues
 from stockfc_assets.models.network import VOLATILITY_INDEX, ForecastNetwork
 from stockfc_assets.models.optimise import Plan, ProgressEvent, optimise
 from stockfc_assets.models.runtime import resolve_precision, seeded
-from stockfc_assets.models.samples import Samples, matured_before, training_split
+from stockfc_assets.models.samples import Samples, evenly_in_time, matured_before, training_split
 from stockfc_assets.models.training import labels_of, train_full, validation_losses
 from stockfc_assets.models.validation import interval_quantiles, scores
 from stockfc_assets_tests.models.conftest import PARENT_MONTH
@@ -75,6 +75,24 @@ def test_rank_and_level_share_find_between_stocks_what_huber_alone_loses_in_the_
         assert both["validation"]["overall"]["rank_ic"] > huber["validation"]["overall"]["rank_ic"] + 0.2
         assert both["validation"]["overall"]["skill"] > huber["validation"]["overall"]["skill"]
         assert both["guards"]["spread_ratio"] > 2 * huber["guards"]["spread_ratio"]
+
+
+def test_no_forecast_is_bolder_than_the_ceiling(panel: Panel) -> None:
+    """The same weights, published at a tenth of what outcomes move; intervals and validation are those of what is published."""
+    settings = tiny_settings(full=LEARNING, forecast_ceiling=0.1)
+    free, held = (train_full(panel, chosen, PARENT_MONTH) for chosen in (tiny_settings(full=LEARNING), settings))
+    split = training_split(panel, PARENT_MONTH, validation_months=3, embargo_sessions=5)
+    validation = evenly_in_time(split.validation, settings.training.full.validation_samples)
+    raw = predict(held.network, PanelTensors(panel, CPU), validation)
+    assert (raw.size()[:10] > 0.5).all()
+    published = raw.restrained(np.array(held.card["restraint"])).size()
+    np.testing.assert_allclose(published, np.minimum(raw.size(), 0.1), rtol=1e-4)
+    np.testing.assert_allclose(held.network.restraint.numpy(), np.array(held.card["restraint"], dtype=np.float32))
+    weights = dict(held.network.named_parameters())
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in free.network.named_parameters())
+    bold, tied = free.card["validation"]["overall"], held.card["validation"]["overall"]
+    assert tied["rank_ic"] == pytest.approx(bold["rank_ic"], abs=1e-3)
+    assert 0 < tied["skill"] < bold["skill"]
 
 
 def test_finds_nothing_where_there_is_nothing() -> None:
