@@ -34,6 +34,7 @@ def main() -> None:
         "baselines_bench",
         "scoring_bench",
         "backtest_bench",
+        "walk_forward_bench",
     ):
         print(f"\n{script}")
         done = subprocess.run(

@@ -2,7 +2,8 @@
 
 The embedded market, the default CPU profile, each step as the command that a person types: prices and features of ten
 years, 24 monthly models (full training, fine-tuning, gate, baselines), the forecasts of every session since, scores and
-backtests. ``--predictability 0`` walks through the market in which nothing can be predicted.
+backtests. ``--predictability 0`` walks through the market in which nothing can be predicted; ``--keep FOLDER`` leaves
+the data there.
 """
 
 from __future__ import annotations
@@ -47,8 +48,14 @@ def walk(folder: Path, predictability: float | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--predictability", type=float)
-    with tempfile.TemporaryDirectory() as folder:
-        walk(Path(folder), parser.parse_args().predictability)
+    parser.add_argument("--keep", type=Path, help="a folder that does not exist yet, to look at what was made")
+    arguments = parser.parse_args()
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True)
+        walk(arguments.keep, arguments.predictability)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            walk(Path(folder), arguments.predictability)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def sample_card(sectors: dict[str, int]) -> dict[str, Any]:
             },
             "horizons": horizons,
         },
+        "restraint": [round(0.4 - 0.01 * horizon, 2) for horizon in HORIZONS],
         "guards": {"spread_ratio": 0.12, "distinct_share": 1.0, "mean_cosine": 0.71},
         "interval": {
             "levels": [0.6, 0.8, 0.9],

@@ -179,6 +179,16 @@ def test_it_says_which_model_why_it_serves_and_that_it_is_no_advice(report):
     assert "More in docs/LIMITATIONS.md" in text
 
 
+def test_it_says_how_far_forecasts_are_held_back():
+    data = full_report()
+    assert "to 28 % to 39 % of what training arrived at" in words(section(render_report(data), "model")).replace(
+        "\xa0", " "
+    )
+    for restraint in ([1.0] * 12, None):
+        card = {**data.card, "restraint": restraint}
+        assert "Held back" not in render_report(replace(data, card=card))
+
+
 def test_a_gate_without_evidence_only_gives_its_reason():
     too_few = {**sample_gate(), "evidence": {"verdict": "too_few", "n_dates": 2, "horizons": [], "window": None}}
     for gate in (too_few, {**sample_gate(), "evidence": None}):

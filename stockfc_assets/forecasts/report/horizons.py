@@ -14,8 +14,9 @@ from stockfc_assets.svg import percent, share
 SHOWN_HORIZONS = (1, 3, 6, 12)
 RANKED_FIRST = 12
 """The horizon that ranks the page as long as the reader picks no other."""
-NARROW = 1 / 20
-"""Where the middle half of the forecasts is narrower than this part of a typical interval, they order next to nothing."""
+NARROW = 1 / 100
+"""Where the middle half of the forecasts is narrower than this part of a typical interval, they order next to nothing. Those
+of a forecaster that is worth something, a twentieth to a tenth of the size of outcomes, come to three or four hundredths."""
 NARROW_WITHOUT_INTERVAL = 0.002
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -26,10 +26,16 @@ def model_view(data: ReportData) -> dict[str, Any]:
         "card": data.card,
         "model": data.document["model"],
         "status": STATUSES.get(data.document["model"]["status"], data.document["model"]["status"]),
+        "held": _held_back(data.card.get("restraint")),
         "losses": Markup(loss_curve(history, palette=PAGE, width=420, height=230)),
         "epochs": _epochs(history),
         "gate": None if data.gate is None else _gate(data.gate),
     }
+
+
+def _held_back(restraint: Sequence[float] | None) -> tuple[float, float] | None:
+    """Smallest and largest share of training's forecasts that is published; None where all of it is."""
+    return None if restraint is None or min(restraint) == 1 else (min(restraint), max(restraint))
 
 
 def _epochs(history: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
