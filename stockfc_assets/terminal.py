@@ -25,10 +25,12 @@ def forecast_text(
     top: int | None = None,
     scores: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
+    serving: str | None = None,
 ) -> str:
     """The ranked forecasts of a published document, and what earlier ones were worth (`terminal_record.record_text`).
 
-    With ``top``, only so many of the highest and lowest. ``scores`` and ``backtest`` are those of the session's month.
+    With ``top``, only so many of the highest and lowest. ``scores`` and ``backtest`` are those of the session's month,
+    ``serving`` is the model that serves on the session by now.
     """
     ranked = sorted(document["predictions"], key=lambda stock: stock["predicted_12m_return"], reverse=True)
     lines = [*_heading(document), ""]
@@ -40,7 +42,7 @@ def forecast_text(
         lines += [f"The {top} lowest 12-month forecasts", _columns(), *(_row(*item) for item in numbered[-top:])]
     if document["skipped"]:
         lines += ["", "Skipped", *(f"  {entry['ticker']:<9} {entry['reason']}" for entry in document["skipped"])]
-    return "\n".join([*lines, "", record_text(document, scores, backtest)])
+    return "\n".join([*lines, "", record_text(document, scores, backtest, serving)])
 
 
 def status_text(state: Mapping[str, Any]) -> str:
@@ -63,7 +65,10 @@ def status_text(state: Mapping[str, Any]) -> str:
             f"{asset:<20} {stored['partitions']:>10}  {stored['first'] or '-':<11} {stored['last'] or '-':<11}"
         )
     lines += ["", "last runs"]
-    lines += [f"  {run['id'][:8]}  {run['status']:<9} {run['job']:<15} {run['partition']}" for run in state["runs"]]
+    lines += [
+        f"  {run['id'][:8]}  {run['status']:<9} {run['job'].replace('__ASSET_JOB', 'single assets'):<16} {run['partition']}"
+        for run in state["runs"]
+    ]
     return "\n".join(lines if state["runs"] else [*lines, "  none"])
 
 

@@ -23,6 +23,8 @@ RECORD_FIGURES = (
     ("drawdown", 11, "max_drawdown", ".1%"), ("costs a year", 14, "cost_drag_per_year", ".2%"),
 )  # fmt: skip
 NAME_WIDTH = 22
+ENOUGH_RANKINGS = 12
+"""Fewer monthly rankings say nothing, whatever t their days give: the same stocks are held for weeks."""
 CLEAR_T = 2
 """Beyond it chance alone is unlikely: once in twenty times for a fair comparison."""
 BREAKDOWN_COLUMNS = (
@@ -51,14 +53,20 @@ BACKTEST_ROWS = {
 
 
 def record_text(
-    document: Mapping[str, Any], scores: Mapping[str, Any] | None, backtest: Mapping[str, Any] | None
+    document: Mapping[str, Any],
+    scores: Mapping[str, Any] | None,
+    backtest: Mapping[str, Any] | None,
+    serving: str | None = None,
 ) -> str:
     """What stands below a forecast (``document``): its track record, the baselines, and what trading would have brought.
 
-    ``scores`` and ``backtest`` are the session's month's, None where they are not stored. Forecasts that an earlier
+    ``serving`` is the model that serves on the session by now; one that did not make the forecast is named. ``scores`` and
+    ``backtest`` are the session's month's, None where they are not stored. Forecasts that an earlier
     version published may lack scores of today, which show as "-".
     """
-    parts = [_track_record(document)]
+    replaced = serving is not None and serving != document["model"]["id"]
+    parts = [_superseded(document, serving)] if replaced else []
+    parts.append(_track_record(document))
     if scores and scores["by_forecaster"]:
         parts.append(_beside_baselines(scores))
     if backtest:
@@ -69,6 +77,13 @@ def record_text(
         made = f"`stockfc monthly --month {month}` makes them"
         parts.append([f"Not there for {month} yet: {' and '.join(missing)}; {made}"])
     return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _superseded(document: Mapping[str, Any], serving: str) -> list[str]:
+    return [
+        f"This forecast was published by {document['model']['id']}; by now {serving} serves.",
+        f"What stands below may know more than it did: `stockfc daily --session {document['session']}` publishes it again.",
+    ]
 
 
 def _track_record(document: Mapping[str, Any]) -> list[str]:
@@ -124,7 +139,7 @@ def _traded(backtest: Mapping[str, Any]) -> list[str]:
             f"{label:<{NAME_WIDTH}}{_score_cells(figures, RECORD_FIGURES)}"
             for label, figures in _portfolios(backtest).items()
         ),
-        _excess_verdict(backtest["portfolios"]["long_only"]),
+        _excess_verdict(backtest),
     ]
 
 
@@ -142,7 +157,7 @@ def backtest_text(document: Mapping[str, Any]) -> str:
     ]
     if document["skipped"]:
         lines += ["", f"No stored forecast, so not traded: {', '.join(document['skipped'])}"]
-    return "\n".join([*lines, "", _excess_verdict(document["portfolios"]["long_only"])])
+    return "\n".join([*lines, "", _excess_verdict(document)])
 
 
 def backtest_table(document: Mapping[str, Any]) -> list[list[str]]:
@@ -161,12 +176,16 @@ def _portfolios(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {label: document["portfolios"][name] for name, label in names.items() if name in document["portfolios"]}
 
 
-def _excess_verdict(long_only: Mapping[str, Any]) -> str:
+def _excess_verdict(backtest: Mapping[str, Any]) -> str:
+    long_only, rankings = backtest["portfolios"]["long_only"], len(backtest["decisions"])
     excess, t = long_only["excess_per_year"], long_only["excess_t"]
-    if t is None:
-        return "The top group against the universe: too few days to tell."
+    if t is None or rankings < ENOUGH_RANKINGS:
+        return f"The top group against the universe: {rankings} monthly rankings are too few to tell anything."
     noise = "which chance alone often gives" if abs(t) < 2 else "more than chance alone usually gives"
-    return f"The top group against the equal-weighted universe: {excess:+.1%} a year, t {t:+.2f}, {noise}."
+    return (
+        f"The top group against the equal-weighted universe: {excess:+.1%} a year (mean of daily differences), t {t:+.2f}, "
+        f"{noise}."
+    )
 
 
 def scores_text(document: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ def test_a_glance_says_whether_it_beats_no_change_the_baselines_and_the_market(d
         "long-only                      +12.1%    +0.71    0.71     -21.2%         1.23%",
         "long-short                      -3.1%    -0.20    0.71     -21.2%         1.23%",
         "1306.T                         +10.0%        -    0.71     -21.2%         1.23%",
-        "The top group against the equal-weighted universe: +1.1% a year, t +0.44, which chance alone often gives.",
+        "The top group against the equal-weighted universe: +1.1% a year (mean of daily differences), t +0.44, which chance alone often gives.",
     ]
 
 

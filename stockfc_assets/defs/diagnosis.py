@@ -16,6 +16,7 @@ import dagster as dg
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.errors import DataError, StockfcError
 from stockfc_assets.forecasts.models import champion_for, model_files
+from stockfc_assets.forecasts.session_record import superseded_forecast
 from stockfc_assets.market.quality.session import QUALITY
 
 CALENDAR_MARGIN = dt.timedelta(days=60)
@@ -138,7 +139,11 @@ def _model(platform: Platform, now: dt.datetime) -> str:
 
 
 def _track_record(platform: Platform) -> str:
-    """The newest month's scores and backtest; that there are none yet is no failure."""
+    """The newest month's scores and backtest; that there are none yet is no failure. Raises DataError when the newest
+    forecast is by a model that was replaced."""
+    stale = superseded_forecast(platform.warehouse)
+    if stale:
+        raise DataError(stale)
     newest = {}
     for asset in ("forecast_scores", "backtest"):
         months = platform.warehouse.partitions(asset, ".json")

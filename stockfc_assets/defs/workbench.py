@@ -28,7 +28,7 @@ from stockfc_assets.forecasts.daily import LATEST, DailyForecaster, session_and_
 from stockfc_assets.forecasts.explanation import explanation_document
 from stockfc_assets.forecasts.models import champion_before, champion_of
 from stockfc_assets.forecasts.publication import read_document
-from stockfc_assets.forecasts.session_record import session_record
+from stockfc_assets.forecasts.session_record import session_record, superseded_forecast
 from stockfc_assets.market.collect import unanswered
 from stockfc_assets.market.quality.session import QUALITY
 from stockfc_assets.settings import Settings
@@ -178,6 +178,8 @@ class Workbench:
         self._run(jobs.MONTHLY_MODEL, [month.isoformat() for month in months], what)
         record = self.platform.warehouse.read_json(f"champion_model/{last}.json", remedy="run it again")
         self.say(record["reason"])
+        if stale := superseded_forecast(self.platform.warehouse):
+            self.say(f"warning: {stale}")
 
     def roll_back(self, to: dt.date, reason: str) -> None:
         """The model of the month ``to`` serves from today on, by a run that says why."""
@@ -279,7 +281,8 @@ class Workbench:
     def forecast_text(self, document: Mapping[str, Any], *, top: int | None) -> str:
         """The forecast with its track record, baselines and backtest, as far as those of its month are stored."""
         record = session_record(self.platform.warehouse, dt.date.fromisoformat(document["session"]))
-        return terminal.forecast_text(document, top=top, scores=record.scores, backtest=record.backtest)
+        stored = {"scores": record.scores, "backtest": record.backtest, "serving": record.serving}
+        return terminal.forecast_text(document, top=top, **stored)
 
     def explain(self, ticker: str, session: dt.date | None) -> dict[str, Any]:
         """Which inputs moved a published forecast. Raises InputError when ``ticker`` was not forecast on that session."""

@@ -24,6 +24,12 @@ class SessionRecord:
     card: dict[str, Any]
     """The card of the model that made the forecast, which may be that of an earlier month."""
 
+    @property
+    def serving(self) -> str | None:
+        """The id of the model that serves on the session by now; None where no decision is stored."""
+        model = (self.gate or {}).get("model")
+        return model["id"] if model else None
+
 
 def session_record(warehouse: Warehouse, session: dt.date) -> SessionRecord:
     """What is stored beside the published forecast of ``session``.
@@ -40,6 +46,26 @@ def session_record(warehouse: Warehouse, session: dt.date) -> SessionRecord:
         backtest=_stored(warehouse, "backtest", month),
         gate=serving_on(judged, session) if judged else None,
         card=model_card(warehouse, dt.date.fromisoformat(f"{document['model']['month']}-01")),
+    )
+
+
+def superseded_forecast(warehouse: Warehouse) -> str | None:
+    """What to do where the newest forecast was made by a model that does not serve any more on its session; else None.
+
+    A month that is made again gives a new model, and leaves what the old one published as it was.
+    """
+    published = warehouse.partitions("predictions", ".json")
+    newest = [key for key in published if key != "latest"]
+    if not newest:
+        return None
+    session = dt.date.fromisoformat(newest[-1])
+    made_by = read_document(warehouse.read_file(f"predictions/{session}.json", remedy=""))["model"]["id"]
+    serving = session_record(warehouse, session).serving
+    if serving in (None, made_by):
+        return None
+    return (
+        f"the forecast of {session} was published by {made_by}, and by now {serving} serves; "
+        f"run `stockfc daily --session {session}`"
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from stockfc_assets.errors import InputError, ModelError, RunError
+from stockfc_assets.forecasts.session_record import superseded_forecast
 from stockfc_assets_tests.conftest import NOW
 from stockfc_assets_tests.end_to_end.walk import NEWEST, WALK, card, champion, read, workbench
 
@@ -56,7 +57,14 @@ def test_a_roll_back_is_one_command_that_shows_in_lineage_and_in_the_forecast(fl
         )
         assert metadata["reason"].value.endswith(": February and March forecast too high")
 
+        chosen = card(flow, WALK[0])["model_id"]
+        stale = superseded_forecast(flow.platform.warehouse)
+        assert stale.endswith(f"by now {chosen} serves; run `stockfc daily --session 2024-03-01`")
+        assert f"by now {chosen} serves." in terminal("show", "--top", "1")[1]
+        assert stale in terminal("doctor")[1]
+
         model = flow.daily(NEWEST)["model"]
+        assert superseded_forecast(flow.platform.warehouse) is None
         assert (model["month"], model["status"]) == ("2024-01", "rolled_back")
         code, out, _ = terminal("gate")
         assert code == 0

@@ -76,7 +76,7 @@ def sample_backtest() -> dict[str, Any]:
     growth = {"long_only": 1.002, "long_short": 0.9995, "equal_weighted": 1.0015}
     return {
         "month": "2026-02-01", "from": "2024-02-01", "to": "2026-01-30", "sessions": 488, "horizon": 1,
-        "decisions": ["2024-01-31", "2024-02-29", "2025-12-30"], "skipped": ["2024-05-31"], "benchmark": None,
+        "decisions": [*(f"2024-{month:02}-28" for month in range(1, 13)), "2025-12-30"], "skipped": ["2024-05-31"], "benchmark": None,
         "rules": {
             "horizon": 1, "quantile": 0.2, "capital": 1e8, "base_cost_bp": 10, "slippage_bp": 2, "impact_bp": 100,
             "max_participation": 0.1, "sell_tax_bp": {"XTKS": 0, "XKRX": 20}, "borrow_bp": 50, "write_down_sessions": 60,

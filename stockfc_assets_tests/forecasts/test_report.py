@@ -111,7 +111,7 @@ def test_what_is_forecast_follows_the_ranked_horizon(report):
     opening = section(report, "answers")
     for horizon in (1, 3, 6, 12):
         returns = {s["ticker"]: s["predictions"][horizon - 1]["return"] for s in data.document["predictions"]}
-        rises, highest = sum(value > 0 for value in returns.values()), max(returns, key=returns.__getitem__)
+        rises, highest = sum(value >= 0.0005 for value in returns.values()), max(returns, key=returns.__getitem__)
         said = words(re.search(rf'<div data-for="{horizon}">.*?</div>', opening, re.DOTALL)[0])
         over = "1 month" if horizon == 1 else f"{horizon} months"
         assert f"Over {over} the model expects {rises} of 30 stocks to rise" in said

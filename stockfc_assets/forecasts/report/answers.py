@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stockfc_assets.forecasts.report.backtest import ENOUGH_RANKINGS, trading_luck
 from stockfc_assets.forecasts.report.data import ReportData
 from stockfc_assets.forecasts.report.horizons import RANKED_FIRST, Outlook
 from stockfc_assets.forecasts.report.words import (
@@ -127,7 +128,20 @@ def _how_good(data: ReportData) -> list[Said]:
             f" They put stocks in order {order_words(rank_ic)} (rank IC {correlation(rank_ic)}; "
             f"{luck_words(overall['rank_ic_hac_t'])})."
         )
+    text += _upside_down(data.record["horizons"])
     return [Said(percent(skill), f"skill against “no change”, {overall['n']:,} matured forecasts", text)]
+
+
+def _upside_down(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The horizons whose highest forecasts did worse than their lowest, by more than luck usually explains."""
+    found = [row for row in rows if (row.get("decile_spread_hac_t") or 0) <= -SURE]
+    if not found:
+        return ""
+    worst = min(found, key=lambda row: row["decile_spread_hac_t"])
+    return (
+        f" Over {listed([str(row['horizon']) for row in found])} months the stocks with the highest forecasts did worse "
+        f"than those with the lowest, more than luck alone usually explains (t {decimal(worst['decile_spread_hac_t'], 1)})."
+    )
 
 
 def _from_validation(validation: Mapping[str, Any]) -> str:
@@ -178,17 +192,19 @@ def _traded(data: ReportData) -> Said:
     names = portfolio_names(data.backtest)
     text = (
         f"From {day(data.backtest['from'])} to {day(data.backtest['to'])}, trading once a month. The difference: "
-        f"{luck_words(top['excess_t'])}."
+        f"{trading_luck(data.backtest)}."
     )
-    if spread["annual_return"] is not None and spread["sharpe_error"]:
+    few = len(data.backtest["decisions"]) < ENOUGH_RANKINGS
+    if not few and spread["annual_return"] is not None and spread["sharpe_error"]:
         lucky = abs(spread["sharpe"]) < SURE * spread["sharpe_error"]
         text += (
             f" The {names['long_short']}: {percent(spread['annual_return'])} a year, Sharpe ratio "
             f"{decimal(spread['sharpe'], 2)} ± {decimal(spread['sharpe_error'], 2)}, "
-            f"{'not to be told from nothing' if lucky else 'which luck alone rarely gives'}."
+            f"{'which luck alone often gives' if lucky else 'which luck alone rarely gives'}."
         )
+    figure, span = ("total_return", "in all") if few else ("annual_return", "a year")
     return Said(
-        f"{percent(top['annual_return'])} against {percent(universe['annual_return'])}",
-        f"a year after costs: {names['long_only']} of the forecasts against {names['equal_weighted']}",
+        f"{percent(top[figure])} against {percent(universe[figure])}",
+        f"{span} after costs: {names['long_only']} of the forecasts against {names['equal_weighted']}",
         text,
     )

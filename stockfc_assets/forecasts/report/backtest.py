@@ -17,6 +17,8 @@ EMPHASISED = ("long_only", "long_short")
 CHART_NAMES = {"long_short": "high less low", "equal_weighted": "all alike"}
 """Where the name of the table is too long to stand beside a line."""
 WIDTH = 460
+ENOUGH_RANKINGS = 12
+"""Fewer monthly rankings say nothing, whatever t their days give: the same stocks are held for weeks."""
 FIGURES = (
     ("annual_return", "return a year, after costs", "percent", ""),
     ("annual_return_gross", "return a year, before costs", "percent", ""),
@@ -45,7 +47,6 @@ def backtest_view(data: ReportData) -> dict[str, Any] | None:
     if not document["portfolios"]:
         return {"note": document.get("note") or "nothing could be traded yet", "portfolios": []}
     names = portfolio_names(document)
-    top = document["portfolios"]["long_only"]
     return {
         "note": document.get("note"),
         "document": document,
@@ -55,9 +56,23 @@ def backtest_view(data: ReportData) -> dict[str, Any] | None:
         "figures": FIGURES,
         "years": _years(document, names),
         "charts": _charts(document, names),
-        "excess": top.get("excess_per_year"),
-        "excess_luck": luck_words(top.get("excess_t")),
+        "excess": excess_return(document),
+        "excess_luck": trading_luck(document),
     }
+
+
+def excess_return(document: Mapping[str, Any]) -> float | None:
+    """Net return a year of the highest group less that of all stocks alike."""
+    top, universe = (document["portfolios"][name]["annual_return"] for name in ("long_only", "equal_weighted"))
+    return None if top is None or universe is None else top - universe
+
+
+def trading_luck(document: Mapping[str, Any]) -> str:
+    """What the difference between the highest group and all stocks alike may owe to luck."""
+    count = len(document["decisions"])
+    if count < ENOUGH_RANKINGS:
+        return f"{count} monthly rankings are too few to tell it from luck" if count > 1 else "one ranking says nothing"
+    return luck_words(document["portfolios"]["long_only"].get("excess_t"))
 
 
 def _years(document: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:

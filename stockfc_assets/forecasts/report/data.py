@@ -54,5 +54,11 @@ class ReportData:
         """Scores per horizon and overall: those of the month, or what was published with the forecast."""
         return self.document["track_record"] if self.scores is None else self.scores
 
+    @property
+    def superseded(self) -> str | None:
+        """The model that serves on the session by now, where it is not the one that made this forecast."""
+        serving = (self.gate or {}).get("model")
+        return serving["id"] if serving and serving["id"] != self.document["model"]["id"] else None
+
     def name(self, ticker: str) -> str:
         return self.names.get(ticker, ticker)

@@ -18,6 +18,8 @@ NARROW = 1 / 100
 """Where the middle half of the forecasts is narrower than this part of a typical interval, they order next to nothing. Those
 of a forecaster that is worth something, a twentieth to a tenth of the size of outcomes, come to three or four hundredths."""
 NARROW_WITHOUT_INTERVAL = 0.002
+VISIBLE = 0.0005
+"""A return that is not shown as 0.0 %."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class Outlook:
 
     def headline(self, data: ReportData) -> str:
         """What the forecasts of this horizon say, in a sentence."""
-        rises = sum(value > 0 for value in self.returns.values())
-        falls = sum(value < 0 for value in self.returns.values())
+        rises = sum(value >= VISIBLE for value in self.returns.values())
+        falls = sum(value <= -VISIBLE for value in self.returns.values())
         highest, lowest = self.ranked[0], self.ranked[-1]
         return (
             f"Over {months(self.horizon)} the model expects {rises} of {len(self.ranked)} stocks to rise and {falls} to "

@@ -14,7 +14,8 @@ from stockfc_assets.svg import PAGE
 LOSS_TERMS = ("loss", "huber", "rank", "spread")
 STATUSES = {
     "unproven": "unproven: not yet compared with outcomes that it has not seen",
-    "proven_not_worse": "its updates have not been worse than keeping the old model",
+    "proven_not_worse": "such monthly updates have not been worse than keeping the old model; that says nothing of how good "
+    "either is",
     "rolled_back": "chosen by a person",
 }
 EVIDENCE = (("mse", "squared error (scaled)"), ("rank_ic", "rank IC"))
@@ -30,6 +31,7 @@ def model_view(data: ReportData) -> dict[str, Any]:
         "losses": Markup(loss_curve(history, palette=PAGE, width=420, height=230)),
         "epochs": _epochs(history),
         "gate": None if data.gate is None else _gate(data.gate),
+        "superseded": data.superseded,
     }
 
 
@@ -58,7 +60,7 @@ def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "month": gate["month"][:7],
         "decision": gate["decision"],
-        "reason": gate["reason"],
+        "reason": gate["reason"].replace("_", " "),
         "n_dates": evidence.get("n_dates"),
         "window": evidence.get("window"),
         "longest": compared[-1] if compared else None,

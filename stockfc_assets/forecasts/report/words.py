@@ -14,7 +14,7 @@ SURE = 2.0
 FORECASTERS = {
     "network": "the network",
     "no_change": "no change",
-    "drift": "drift",
+    "drift": "own long-run mean",
     "momentum_12_1": "12-1 momentum",
     "mean_reversion_1m": "1-month mean reversion",
     "ridge": "ridge regression",
@@ -119,7 +119,7 @@ def order_words(rank_ic: float) -> str:
     if abs(rank_ic) < 0.01:
         return "no better than chance would"
     if rank_ic < 0:
-        return "the wrong way round more often than not"
+        return "slightly worse than chance would" if rank_ic > -0.1 else "clearly worse than chance would"
     return "slightly better than chance would" if rank_ic < 0.1 else "clearly better than chance would"
 
 
@@ -156,6 +156,7 @@ def or_dash(show: Any) -> Any:
 
 
 FILTERS = {
+    "sentence": lambda words: words[:1].upper() + words[1:],
     "percent": or_dash(percent),
     "price": or_dash(number),
     "share": or_dash(share),
