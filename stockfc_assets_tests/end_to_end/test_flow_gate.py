@@ -61,7 +61,7 @@ def test_a_roll_back_is_one_command_that_shows_in_lineage_and_in_the_forecast(fl
         stale = superseded_forecast(flow.platform.warehouse)
         assert stale.endswith(f"by now {chosen} serves; run `stockfc daily --session 2024-03-01`")
         assert f"by now {chosen} serves." in terminal("show", "--top", "1")[1]
-        assert stale in terminal("doctor")[1]
+        assert {"check": "track record", "ok": False, "message": stale} in flow.doctor()
 
         model = flow.daily(NEWEST)["model"]
         assert superseded_forecast(flow.platform.warehouse) is None
