@@ -203,7 +203,7 @@ def test_the_document_is_json_with_every_figure_and_the_terminal_shows_it(chosen
     assert "Backtest of 3 monthly rankings by the 1-month forecast, 2023-02-01 to 2023-06-14" in text
     assert "1306.T" in text
     assert f"{document['portfolios']['long_short']['sharpe']:+.2f}" in text
-    assert "The top group against the equal-weighted universe" in text
+    assert "The top group against the universe: 3 monthly rankings are too few" in text
     frame = daily_frame(result)
     assert frame.height == 4 * len(result.sessions)
     assert frame.columns == ["portfolio", "session", *FIELD_NAMES]
