@@ -25,12 +25,12 @@ def forecast_text(
     top: int | None = None,
     scores: Mapping[str, Any] | None = None,
     backtest: Mapping[str, Any] | None = None,
-    serving: str | None = None,
+    superseded_by: str | None = None,
 ) -> str:
     """The ranked forecasts of a published document, and what earlier ones were worth (`terminal_record.record_text`).
 
     With ``top``, only so many of the highest and lowest. ``scores`` and ``backtest`` are those of the session's month,
-    ``serving`` is the model that serves on the session by now.
+    ``superseded_by`` is the model that serves on the session by now, if it is another.
     """
     ranked = sorted(document["predictions"], key=lambda stock: stock["predicted_12m_return"], reverse=True)
     lines = [*_heading(document), ""]
@@ -42,7 +42,7 @@ def forecast_text(
         lines += [f"The {top} lowest 12-month forecasts", _columns(), *(_row(*item) for item in numbered[-top:])]
     if document["skipped"]:
         lines += ["", "Skipped", *(f"  {entry['ticker']:<9} {entry['reason']}" for entry in document["skipped"])]
-    return "\n".join([*lines, "", record_text(document, scores, backtest, serving)])
+    return "\n".join([*lines, "", record_text(document, scores, backtest, superseded_by)])
 
 
 def status_text(state: Mapping[str, Any]) -> str:

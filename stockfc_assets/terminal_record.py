@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stockfc_assets.trading_rules import ENOUGH_RANKINGS
+
 SCORE_COLUMNS = (
     ("forecasts", 11, "n", ",d"), ("dates", 7, "n_dates", "d"),
     ("skill", 9, "skill", "+z.3f"), ("t", 7, "skill_hac_t", "+z.1f"),
@@ -23,8 +25,6 @@ RECORD_FIGURES = (
     ("drawdown", 11, "max_drawdown", ".1%"), ("costs a year", 14, "cost_drag_per_year", ".2%"),
 )  # fmt: skip
 NAME_WIDTH = 22
-ENOUGH_RANKINGS = 12
-"""Fewer monthly rankings say nothing, whatever t their days give: the same stocks are held for weeks."""
 CLEAR_T = 2
 """Beyond it chance alone is unlikely: once in twenty times for a fair comparison."""
 BREAKDOWN_COLUMNS = (
@@ -56,16 +56,15 @@ def record_text(
     document: Mapping[str, Any],
     scores: Mapping[str, Any] | None,
     backtest: Mapping[str, Any] | None,
-    serving: str | None = None,
+    superseded_by: str | None = None,
 ) -> str:
     """What stands below a forecast (``document``): its track record, the baselines, and what trading would have brought.
 
-    ``serving`` is the model that serves on the session by now; one that did not make the forecast is named. ``scores`` and
+    ``superseded_by`` is the model that serves on the session by now, if it is not the forecast's own. ``scores`` and
     ``backtest`` are the session's month's, None where they are not stored. Forecasts that an earlier
     version published may lack scores of today, which show as "-".
     """
-    replaced = serving is not None and serving != document["model"]["id"]
-    parts = [_superseded(document, serving)] if replaced else []
+    parts = [_superseded(document, superseded_by)] if superseded_by else []
     parts.append(_track_record(document))
     if scores and scores["by_forecaster"]:
         parts.append(_beside_baselines(scores))
@@ -181,7 +180,7 @@ def _excess_verdict(backtest: Mapping[str, Any]) -> str:
     excess, t = long_only["excess_per_year"], long_only["excess_t"]
     if t is None or rankings < ENOUGH_RANKINGS:
         return f"The top group against the universe: {rankings} monthly rankings are too few to tell anything."
-    noise = "which chance alone often gives" if abs(t) < 2 else "more than chance alone usually gives"
+    noise = "which chance alone often gives" if abs(t) < CLEAR_T else "more than chance alone usually gives"
     return (
         f"The top group against the equal-weighted universe: {excess:+.1%} a year (mean of daily differences), t {t:+.2f}, "
         f"{noise}."

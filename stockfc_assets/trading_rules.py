@@ -9,6 +9,9 @@ from pydantic import Field
 from stockfc_assets.errors import ConfigError
 from stockfc_assets.frozen import Frozen
 
+ENOUGH_RANKINGS = 12
+"""Fewer monthly rankings say nothing, whatever t their days give: the same stocks are held for weeks."""
+
 BasisPoints = Annotated[float, Field(ge=0, le=1000)]
 
 

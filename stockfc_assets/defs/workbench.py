@@ -281,7 +281,7 @@ class Workbench:
     def forecast_text(self, document: Mapping[str, Any], *, top: int | None) -> str:
         """The forecast with its track record, baselines and backtest, as far as those of its month are stored."""
         record = session_record(self.platform.warehouse, dt.date.fromisoformat(document["session"]))
-        stored = {"scores": record.scores, "backtest": record.backtest, "serving": record.serving}
+        stored = {"scores": record.scores, "backtest": record.backtest, "superseded_by": record.superseded_by}
         return terminal.forecast_text(document, top=top, **stored)
 
     def explain(self, ticker: str, session: dt.date | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,10 @@ from stockfc_assets.storage import Warehouse
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """Documents of the session's month; None where that month's is not stored yet."""
+    """A published forecast and the documents of its month; None where that month's is not stored yet."""
 
+    document: dict[str, Any]
+    """predictions/{session}.json."""
     scores: dict[str, Any] | None
     """forecast_scores/{month}.json: how the forecasts turned out that had matured when the month began."""
     backtest: dict[str, Any] | None
@@ -25,10 +28,8 @@ class SessionRecord:
     """The card of the model that made the forecast, which may be that of an earlier month."""
 
     @property
-    def serving(self) -> str | None:
-        """The id of the model that serves on the session by now; None where no decision is stored."""
-        model = (self.gate or {}).get("model")
-        return model["id"] if model else None
+    def superseded_by(self) -> str | None:
+        return superseded_by(self.document, self.gate)
 
 
 def session_record(warehouse: Warehouse, session: dt.date) -> SessionRecord:
@@ -42,6 +43,7 @@ def session_record(warehouse: Warehouse, session: dt.date) -> SessionRecord:
     month = session.replace(day=1)
     judged = champion_of(warehouse, month)
     return SessionRecord(
+        document=document,
         scores=_stored(warehouse, "forecast_scores", month),
         backtest=_stored(warehouse, "backtest", month),
         gate=serving_on(judged, session) if judged else None,
@@ -49,23 +51,28 @@ def session_record(warehouse: Warehouse, session: dt.date) -> SessionRecord:
     )
 
 
-def superseded_forecast(warehouse: Warehouse) -> str | None:
-    """What to do where the newest forecast was made by a model that does not serve any more on its session; else None.
+def superseded_by(document: Mapping[str, Any], gate: Mapping[str, Any] | None) -> str | None:
+    """The model that serves by now on the session of ``document``, where it is not the one that made it; else None.
 
-    A month that is made again gives a new model, and leaves what the old one published as it was.
+    A month that is made again gives a new model, and leaves what the old one published as it was. ``gate``: as in
+    `SessionRecord`.
     """
-    published = warehouse.partitions("predictions", ".json")
-    newest = [key for key in published if key != "latest"]
-    if not newest:
+    serving = (gate or {}).get("model")
+    return serving["id"] if serving and serving["id"] != document["model"]["id"] else None
+
+
+def superseded_forecast(warehouse: Warehouse) -> str | None:
+    """What to do where the newest forecast is superseded; None where it is not, or there is none."""
+    published = [key for key in warehouse.partitions("predictions", ".json") if key != "latest"]
+    if not published:
         return None
-    session = dt.date.fromisoformat(newest[-1])
-    made_by = read_document(warehouse.read_file(f"predictions/{session}.json", remedy=""))["model"]["id"]
-    serving = session_record(warehouse, session).serving
-    if serving in (None, made_by):
+    session = dt.date.fromisoformat(published[-1])
+    record = session_record(warehouse, session)
+    if record.superseded_by is None:
         return None
     return (
-        f"the forecast of {session} was published by {made_by}, and by now {serving} serves; "
-        f"run `stockfc daily --session {session}`"
+        f"the forecast of {session} was published by {record.document['model']['id']}, and by now {record.superseded_by} "
+        f"serves; run `stockfc daily --session {session}`"
     )
 
 

@@ -13,7 +13,6 @@ from stockfc_assets.errors import DataError, InputError
 from stockfc_assets.forecasts.daily import DailyForecaster
 from stockfc_assets.forecasts.drift_record import session_drift
 from stockfc_assets.forecasts.explanation import Explainer, explanation_document
-from stockfc_assets.forecasts.publication import read_document
 from stockfc_assets.forecasts.report import ReportData, headlines, outlooks, render_report
 from stockfc_assets.forecasts.said_earlier import EarlierForecast, earlier_sessions, said_earlier
 from stockfc_assets.forecasts.session_record import session_record
@@ -50,10 +49,8 @@ def session_report(
 
 def report_data(warehouse: Warehouse, settings: Settings, calendar: TradingCalendar, session: dt.date) -> ReportData:
     """What `session_report` shows; raises as it does."""
-    key = f"predictions/{session}.json"
-    data = warehouse.read_file(key, remedy=f"run `stockfc daily --session {session}` first")
-    document = read_document(data, location=warehouse.store.location(key))
     record = session_record(warehouse, session)
+    document = record.document
     sessions = calendar.between(calendar.before(session, HISTORY_SESSIONS), session)
     tickers = [stock["ticker"] for stock in document["predictions"]]
     raw = warehouse.read_tables("raw_ohlcv", [day.isoformat() for day in sessions], tickers=tickers)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stockfc_assets.errors import DataError
-from stockfc_assets.forecasts.session_record import session_record
+from stockfc_assets.forecasts.session_record import session_record, superseded_forecast
 from stockfc_assets.storage import LocalStore, Warehouse
 from stockfc_assets_tests.forecasts.samples import SESSION, sample_forecast
 
@@ -53,6 +53,18 @@ def test_the_gate_is_what_stood_on_the_session(warehouse):
     write(warehouse, "champion_model/2026-02-01.json", rolled_back)
     gate = session_record(warehouse, SESSION).gate
     assert (gate["model"], gate["reason"]) == ({"id": "first"}, "promoted")
+
+
+def test_a_forecast_by_a_model_that_was_replaced_is_named(warehouse):
+    made_by = session_record(warehouse, SESSION).document["model"]["id"]
+    assert session_record(warehouse, SESSION).superseded_by == "judged"
+    said = f"the forecast of {SESSION} was published by {made_by}, and by now judged serves; "
+    assert superseded_forecast(warehouse) == f"{said}run `stockfc daily --session {SESSION}`"
+    write(warehouse, "champion_model/2026-02-01.json", {"model": {"id": made_by}})
+    assert session_record(warehouse, SESSION).superseded_by is None
+    warehouse.store.delete("champion_model/2026-02-01.json")
+    assert session_record(warehouse, SESSION).superseded_by is None
+    assert superseded_forecast(warehouse) is None
 
 
 def test_a_session_without_a_forecast_and_a_missing_card_are_named_with_the_remedy(warehouse):

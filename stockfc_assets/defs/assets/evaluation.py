@@ -37,7 +37,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.months),
         kinds={"json", "polars"},
-        code_version="1",
+        code_version="2",
         deps=[
             dg.AssetDep("daily_predictions", partition_mapping=history_before(TRACK_MONTHS)),
             dg.AssetDep("raw_ohlcv", partition_mapping=history_before(TRACK_MONTHS)),

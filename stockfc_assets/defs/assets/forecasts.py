@@ -40,7 +40,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.sessions, table=Predictions),
         kinds={"onnx", "json", "parquet"},
-        code_version="2",
+        code_version="3",
         deps=[
             dg.AssetDep("weekly_features", partition_mapping=SEQUENCE_LOOKBACK),
             dg.AssetDep("raw_ohlcv", partition_mapping=SAME),

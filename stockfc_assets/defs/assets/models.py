@@ -60,7 +60,7 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     @dg.asset(
         **declared(GROUP, grids.months),
         kinds={"onnx"},
-        code_version="1",
+        code_version="2",
         deps=[
             dg.AssetDep(trained_model, partition_mapping=SAME),
             dg.AssetDep("training_panel", partition_mapping=SAME),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stockfc_assets.forecasts.report.backtest import ENOUGH_RANKINGS, trading_luck
+from stockfc_assets.forecasts.report.backtest import trading_luck
 from stockfc_assets.forecasts.report.data import ReportData
 from stockfc_assets.forecasts.report.horizons import RANKED_FIRST, Outlook
 from stockfc_assets.forecasts.report.words import (
@@ -23,6 +23,7 @@ from stockfc_assets.forecasts.report.words import (
     skill_words,
 )
 from stockfc_assets.svg import correlation, percent, share
+from stockfc_assets.trading_rules import ENOUGH_RANKINGS
 
 NOTHING = "not known yet"
 

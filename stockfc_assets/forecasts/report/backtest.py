@@ -12,13 +12,12 @@ from stockfc_assets.forecasts.report.data import ReportData
 from stockfc_assets.forecasts.report.words import luck_words, portfolio_names
 from stockfc_assets.record_charts import drawdown_chart, wealth_chart
 from stockfc_assets.svg import PAGE
+from stockfc_assets.trading_rules import ENOUGH_RANKINGS
 
 EMPHASISED = ("long_only", "long_short")
 CHART_NAMES = {"long_short": "high less low", "equal_weighted": "all alike"}
 """Where the name of the table is too long to stand beside a line."""
 WIDTH = 460
-ENOUGH_RANKINGS = 12
-"""Fewer monthly rankings say nothing, whatever t their days give: the same stocks are held for weeks."""
 FIGURES = (
     ("annual_return", "return a year, after costs", "percent", ""),
     ("annual_return_gross", "return a year, before costs", "percent", ""),

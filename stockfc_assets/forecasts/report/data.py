@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from stockfc_assets.forecasts.said_earlier import EarlierForecast
+from stockfc_assets.forecasts.session_record import superseded_by
 
 Document = Mapping[str, Any]
 
@@ -55,10 +56,9 @@ class ReportData:
         return self.document["track_record"] if self.scores is None else self.scores
 
     @property
-    def superseded(self) -> str | None:
+    def superseded_by(self) -> str | None:
         """The model that serves on the session by now, where it is not the one that made this forecast."""
-        serving = (self.gate or {}).get("model")
-        return serving["id"] if serving and serving["id"] != self.document["model"]["id"] else None
+        return superseded_by(self.document, self.gate)
 
     def name(self, ticker: str) -> str:
         return self.names.get(ticker, ticker)

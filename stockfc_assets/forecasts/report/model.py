@@ -12,6 +12,7 @@ from stockfc_assets.forecasts.report.data import ReportData
 from stockfc_assets.svg import PAGE
 
 LOSS_TERMS = ("loss", "huber", "rank", "spread")
+SHORT_STATUSES = {"proven_not_worse": "no worse than the one before", "rolled_back": "chosen by a person"}
 STATUSES = {
     "unproven": "unproven: not yet compared with outcomes that it has not seen",
     "proven_not_worse": "such monthly updates have not been worse than keeping the old model; that says nothing of how good "
@@ -31,7 +32,8 @@ def model_view(data: ReportData) -> dict[str, Any]:
         "losses": Markup(loss_curve(history, palette=PAGE, width=420, height=230)),
         "epochs": _epochs(history),
         "gate": None if data.gate is None else _gate(data.gate),
-        "superseded": data.superseded,
+        "short_status": SHORT_STATUSES.get(data.document["model"]["status"], data.document["model"]["status"]),
+        "superseded_by": data.superseded_by,
     }
 
 
