@@ -3,7 +3,8 @@
 Environment variables: ``STOCKFC_ENV`` (environment file, default ``local``), ``STOCKFC_DATA`` (root of all data,
 default ``data``), ``STOCKFC_SOURCE`` (overrides the environment's price source), ``STOCKFC_YAHOO_ENDPOINT`` (overrides its
 ``sources.yahoo.endpoint``), ``STOCKFC_CONFIG`` (the config folder).
-``${NAME}`` inside an environment file is replaced by that environment variable.
+``${NAME}`` inside an environment file is replaced by that environment variable, ``${NAME:-text}`` by ``text`` where it is
+not set, as in a shell.
 """
 
 from __future__ import annotations
@@ -156,11 +157,14 @@ def _expand(value: Any, environ: Mapping[str, str], path: Path) -> Any:
         return value
 
     def replace(match: re.Match[str]) -> str:
-        if match[1] not in environ:
-            raise ConfigError(f"{path}: {value!r} needs the environment variable {match[1]}, which is not set")
-        return environ[match[1]]
+        name, default = match[1], match[2]
+        if default is not None:
+            return environ.get(name) or default
+        if name not in environ:
+            raise ConfigError(f"{path}: {value!r} needs the environment variable {name}, which is not set")
+        return environ[name]
 
-    return re.sub(r"\$\{(\w+)\}", replace, value)
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", replace, value)
 
 
 def _parse(model: type[Model], content: dict[str, Any], path: Path) -> Model:

@@ -10,6 +10,14 @@ from pydantic import Field, field_validator, model_validator
 
 from stockfc_assets.frozen import Frozen, Positive, Ratio
 from stockfc_assets.model_settings import ModelSettings
+from stockfc_assets.running_settings import (
+    AlarmSettings,
+    ApiSettings,
+    ExecutionSettings,
+    LocalStorage,
+    RetentionSettings,
+    StorageSettings,
+)
 from stockfc_assets.trading_rules import BacktestSettings
 
 # --- universe and sectors ---------------------------------------------------------------------------------------------
@@ -262,6 +270,11 @@ class Environment(Frozen):
     """At most this share of a session's feature values may be null once a year of history stands behind it."""
     sources: SourceSettings = SourceSettings()
     schedules: ScheduleSettings = ScheduleSettings()
+    storage: StorageSettings = LocalStorage()
+    execution: ExecutionSettings = ExecutionSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    api: ApiSettings = ApiSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 class Settings(Frozen):

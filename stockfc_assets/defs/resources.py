@@ -22,7 +22,7 @@ from stockfc_assets.market.membership import removed_stocks
 from stockfc_assets.market.source import MarketDataSource
 from stockfc_assets.market.sources import utc_now
 from stockfc_assets.settings import Settings
-from stockfc_assets.storage import LocalStore, Warehouse
+from stockfc_assets.storage import Warehouse, open_store
 from stockfc_assets.tables import RawOhlcv
 
 FIRST_EXCHANGE = "XTKS"
@@ -40,7 +40,7 @@ def open_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _with_removed_stocks(settings: Settings) -> Settings:
-    warehouse = Warehouse(LocalStore(settings.data_root))
+    warehouse = Warehouse(open_store(settings))
     sessions = warehouse.partitions("raw_ohlcv")
     if not sessions or not warehouse.partitions("universe"):
         return settings
@@ -92,7 +92,7 @@ class Platform:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        return Warehouse(LocalStore(self.settings.data_root))
+        return Warehouse(open_store(self.settings))
 
     @cached_property
     def source(self) -> MarketDataSource:
