@@ -17,6 +17,10 @@ class DataError(StockfcError):
     """Stored or fetched data break one of the laws of docs/data-contracts.md."""
 
 
+class StorageError(StockfcError):
+    """The folder or bucket refused, failed or is full. What was stored before still stands."""
+
+
 class ModelError(StockfcError):
     """A model file is missing, altered, or belongs to other features."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from stockfc_assets.defs.instance import open_instance
 from stockfc_assets.defs.resources import open_settings
 from stockfc_assets.defs.workbench import Workbench
 from stockfc_assets.settings import Settings
+from stockfc_assets_tests.local_aws import REGION, aws_environ, moto_server
 
 # The suite says the same twice: laws are tried on the same examples each time. To look for new counterexamples:
 # `pytest --hypothesis-profile=default`.
@@ -66,6 +68,25 @@ def tiny_config(folder: Path, *, tickers: int = 12, history_start: str = "2019-0
     }
     (config / "model.yaml").write_text(yaml.safe_dump(model))
     return config
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[str]:
+    """The address of Amazon's APIs on loopback (moto's server), for the whole session."""
+    with moto_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(aws_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new, empty bucket; AWS's own variables point to the local server while the test runs."""
+    import boto3
+
+    for name, value in aws_environ(aws_server).items():
+        monkeypatch.setenv(name, value)
+    name = f"stockfc-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
 
 
 @pytest.fixture

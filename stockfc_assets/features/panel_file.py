@@ -19,6 +19,7 @@ import pyarrow as pa
 from stockfc_assets.errors import DataError
 from stockfc_assets.features.names import HORIZONS, POSITION_FEATURES, SEQUENCE_WEEKS, STATIC_FEATURES, WEEKLY_FEATURES
 from stockfc_assets.features.panel import Panel
+from stockfc_assets.storage import Warehouse
 
 _ARRAYS = {
     "sessions": "datetime64[D]",
@@ -65,11 +66,24 @@ def panel_bytes(panel: Panel) -> bytes:
     return sink.getvalue()
 
 
-def read_panel(path: Path) -> Panel:
-    """The panel stored at ``path``; its arrays are read-only views of the memory-mapped file.
+def stored_panel(warehouse: Warehouse, month: str) -> Panel:
+    """The training_panel of a month (its first day). Raises DataError naming its location when it is missing or wrong."""
+    key = f"training_panel/{month}.arrow"
+    place = warehouse.store.location(key)
+    try:
+        # The map holds the file after the context has ended, also where that removes it.
+        with warehouse.store.near(key) as path:
+            return read_panel(path, place=place)
+    except FileNotFoundError:
+        raise DataError(f"{place}: missing; run `stockfc monthly --month {month[:7]}`") from None
+
+
+def read_panel(path: Path, *, place: str | None = None) -> Panel:
+    """The panel stored at ``path``; its arrays are read-only views of the memory-mapped file. ``place``: its name in errors.
 
     Raises DataError when the file is no panel or was built for other features, naming file, key, value and remedy.
     """
+    place = place or str(path)
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         description = json.loads((reader.schema.metadata or {})[_KEY])
@@ -78,9 +92,9 @@ def read_panel(path: Path) -> Panel:
         if isinstance(error, FileNotFoundError):
             raise
         raise DataError(
-            f"{path}: not a training panel ({error}); materialise training_panel for its month again"
+            f"{place}: not a training panel ({error}); materialise training_panel for its month again"
         ) from None
-    _check_inputs(path, description)
+    _check_inputs(place, description)
     arrays: dict[str, Any] = {}
     for name, dtype in _ARRAYS.items():
         flat = batch.column(name).values.to_numpy(zero_copy_only=True)
@@ -89,7 +103,7 @@ def read_panel(path: Path) -> Panel:
     return Panel(month=dt.date.fromisoformat(description["month"]), tickers=tickers, **arrays)
 
 
-def _check_inputs(path: Path, description: dict[str, Any]) -> None:
+def _check_inputs(place: str, description: dict[str, Any]) -> None:
     for key, expected in _INPUTS.items():
         found = description.get(key)
         if found == expected:
@@ -101,5 +115,5 @@ def _check_inputs(path: Path, description: dict[str, Any]) -> None:
                 f"missing {missing}, unknown {unknown}" if missing or unknown else "another order than this version's"
             )
         raise DataError(
-            f"{path}: {key}: {shown}; the panel was built by another version: materialise training_panel again"
+            f"{place}: {key}: {shown}; the panel was built by another version: materialise training_panel again"
         )

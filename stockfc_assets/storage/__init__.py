@@ -2,7 +2,8 @@
 
 from stockfc_assets.storage.local import LocalStore
 from stockfc_assets.storage.opening import open_store
+from stockfc_assets.storage.s3 import S3Store
 from stockfc_assets.storage.store import Store
 from stockfc_assets.storage.warehouse import Warehouse
 
-__all__ = ["LocalStore", "Store", "Warehouse", "open_store"]
+__all__ = ["LocalStore", "S3Store", "Store", "Warehouse", "open_store"]

@@ -3,12 +3,15 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from stockfc_assets.errors import InputError
 
 STAGING = ".staging"
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 class LocalStore:
@@ -47,12 +50,38 @@ class LocalStore:
     def delete(self, key: str) -> None:
         self.local_path(key).unlink(missing_ok=True)
 
+    def version(self, key: str) -> str | None:
+        try:
+            found = self.local_path(key).stat()
+        except FileNotFoundError:
+            return None
+        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
     def list(self, prefix: str) -> Sequence[str]:
         folder = self.local_path(prefix)
         if not folder.is_dir():
             return []
         with os.scandir(folder) as entries:
             return sorted(f"{prefix.rstrip('/')}/{entry.name}" for entry in entries if entry.is_file())
+
+    def sizes(self, prefix: str) -> Mapping[str, int]:
+        return {key: self.local_path(key).stat().st_size for key in self.list(prefix)}
+
+    def map(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> Sequence[Answer]:
+        return [function(item) for item in items]
+
+    @contextlib.contextmanager
+    def near(self, key: str) -> Iterator[Path]:
+        path = self.local_path(key)
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        yield path
+
+    def scan_source(self, key: str) -> str:
+        return str(self.local_path(key))
+
+    def scan_options(self) -> None:
+        return None
 
     def local_path(self, key: str) -> Path:
         path = self.root / key
@@ -61,7 +90,7 @@ class LocalStore:
         return path
 
     def location(self, key: str) -> str:
-        return str(self.local_path(key))
+        return str(self.local_path(key) if key else self.root)
 
     def _remove_abandoned_writes(self) -> None:
         staging = self.root / STAGING

@@ -1,14 +1,19 @@
 """The interface of a store: keys are relative POSIX paths, values are whole files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 class Store(Protocol):
     """Whole files under relative keys such as ``raw_ohlcv/2026-02-06.parquet``.
 
-    A reader sees the old file or the new one, never half of one. Errors name the full location and the cause.
+    A reader sees the old file or the new one, never half of one. Errors name the full location and the cause; StorageError
+    where the store refuses, fails or is full.
     """
 
     def read_bytes(self, key: str) -> bytes:
@@ -21,6 +26,10 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool: ...
 
+    def version(self, key: str) -> str | None:
+        """A token that changes when the file is replaced, without reading it; None when there is no file."""
+        ...
+
     def delete(self, key: str) -> None:
         """Removes the file; no error when there is none."""
         ...
@@ -29,10 +38,24 @@ class Store(Protocol):
         """Keys of the files directly inside the folder ``prefix``, sorted; empty when there is no such folder."""
         ...
 
-    def local_path(self, key: str) -> Path:
-        """A path from which the file can be read or memory-mapped (a remote store brings it near first)."""
+    def sizes(self, prefix: str) -> Mapping[str, int]:
+        """Key -> bytes of the files directly inside the folder ``prefix``."""
         ...
 
+    def map(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> Sequence[Answer]:
+        """``function`` of each item, in order; as many at once as the store answers well. The first error is raised."""
+        ...
+
+    def near(self, key: str) -> AbstractContextManager[Path]:
+        """A local path from which the file can be memory-mapped while the context lasts. Raises FileNotFoundError."""
+        ...
+
+    def scan_source(self, key: str) -> str:
+        """How Polars' scan functions name the file, with `scan_options` as their storage_options."""
+        ...
+
+    def scan_options(self) -> dict[str, Any] | None: ...
+
     def location(self, key: str) -> str:
-        """How to name this file to a person."""
+        """How to name this file to a person; the root for an empty key."""
         ...

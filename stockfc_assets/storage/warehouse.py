@@ -90,17 +90,21 @@ class Warehouse:
         wanted = [partition for partition in partitions if partition in stored]
         if not wanted:
             return None
-        paths = [self.store.local_path(table_key(asset, partition)) for partition in wanted]
+        sources = [self.store.scan_source(table_key(asset, partition)) for partition in wanted]
+        options = self.store.scan_options()
         try:
-            rows = pl.scan_parquet(paths, include_file_paths=partition_column)
+            rows = pl.scan_parquet(sources, include_file_paths=partition_column, storage_options=options)
             if tickers is not None:
                 rows = rows.filter(pl.col("ticker").is_in(list(tickers)))
             if columns is not None:
                 rows = rows.select(*columns, *([partition_column] if partition_column else []))
             frame = rows.collect()
-        except (pl.exceptions.PolarsError, OSError):
+        except (pl.exceptions.PolarsError, OSError) as error:
             problems = self.corrupt_partitions(asset, wanted)
-            raise DataError("\n".join(problems.values()) or f"{asset}: cannot be read") from None
+            place = self.store.location(asset)
+            raise DataError(
+                "\n".join(problems.values()) or f"{place}: cannot be read ({error}); run it again"
+            ) from None
         if partition_column is None:
             return frame
         return frame.with_columns(pl.col(partition_column).str.extract(r"([^/\\]+)\.parquet$"))
@@ -108,16 +112,18 @@ class Warehouse:
     def read_records(self, asset: str, partitions: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The record of each stored one of ``partitions`` (empty where none was written); corrupt ones are left out."""
         stored = set(self.partitions(asset))
-        records = {}
-        for partition in partitions:
-            if partition not in stored:
-                continue
+        options = self.store.scan_options()
+
+        def record(partition: str) -> dict[str, Any] | None:
+            key = table_key(asset, partition)
             try:
-                metadata = pl.read_parquet_metadata(self.store.local_path(table_key(asset, partition)))
-                records[partition] = json.loads(metadata.get(RECORD_KEY, "{}"))
+                return _record(pl.read_parquet_metadata(self.store.scan_source(key), storage_options=options))
             except (pl.exceptions.PolarsError, OSError, ValueError):
-                continue
-        return records
+                return self._record_of_whole_file(key)
+
+        wanted = [partition for partition in partitions if partition in stored]
+        found = zip(wanted, self.store.map(record, wanted), strict=True)
+        return {partition: content for partition, content in found if content is not None}
 
     def without_footer(self, asset: str) -> list[str]:
         """Stored partitions whose Parquet footer cannot be read: a quick look at all of them."""
@@ -127,13 +133,17 @@ class Warehouse:
 
     def corrupt_partitions(self, asset: str, partitions: Iterable[str]) -> dict[str, str]:
         """Partition -> reason, for those stored files that cannot be read as a table."""
-        problems = {}
-        for partition in partitions:
+
+        def problem(partition: str) -> str | None:
             try:
                 self.read_table(asset, partition)
             except DataError as error:
-                problems[partition] = str(error)
-        return problems
+                return str(error)
+            return None
+
+        partitions = list(partitions)
+        found = zip(partitions, self.store.map(problem, partitions), strict=True)
+        return {partition: message for partition, message in found if message is not None}
 
     def require_source(self, identity: Mapping[str, Any]) -> None:
         """Refuses to mix prices of two sources under one root: the first source to write leaves its identity there."""
@@ -148,6 +158,13 @@ class Warehouse:
                 f"the configured source is {_named(identity)}; set STOCKFC_DATA to another folder, or the source back"
             )
 
+    def _record_of_whole_file(self, key: str) -> dict[str, Any] | None:
+        """None when it is corrupt or gone; a store that fails says so when it is asked for the whole file."""
+        try:
+            return _record(pl.read_parquet_metadata(io.BytesIO(self.store.read_bytes(key))))
+        except (pl.exceptions.PolarsError, FileNotFoundError, ValueError):
+            return None
+
     def _parse(self, key: str, data: bytes, asset: str, partition: str) -> pl.DataFrame:
         try:
             return pl.read_parquet(io.BytesIO(data))
@@ -157,6 +174,10 @@ class Warehouse:
                 f"{self.store.location(key)}: corrupt ({reason}); materialise {asset} for {partition} again, prices and "
                 f"features with `stockfc backfill --from {partition} --to {partition} --force`"
             ) from None
+
+
+def _record(metadata: Mapping[str, str]) -> dict[str, Any]:
+    return json.loads(metadata.get(RECORD_KEY, "{}"))
 
 
 def _named(identity: Mapping[str, Any]) -> str:

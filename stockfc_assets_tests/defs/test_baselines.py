@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 import pytest
 
-from stockfc_assets.features.panel_file import read_panel
+from stockfc_assets.features.panel_file import stored_panel
 
 MONTHS = ["2024-02-01", "2024-03-01"]
 PARTS = ["training_panel", "baseline_forecasts"]
@@ -28,7 +28,7 @@ def test_a_month_holds_what_was_said_in_the_month_before_and_says_it_again(bench
     warehouse = bench.platform.warehouse
     assert warehouse.partitions("baseline_forecasts") == MONTHS
     table = warehouse.read_table("baseline_forecasts", MONTHS[1])
-    panel = read_panel(warehouse.store.local_path(f"training_panel/{MONTHS[1]}.arrow"))
+    panel = stored_panel(warehouse, MONTHS[1])
     february = bench.platform.calendar.between(dt.date(2024, 2, 1), dt.date(2024, 2, 29))
     assert table["session"].unique().sort().to_list() == list(february)
     assert table.height == 12 * panel.eligible[:, -len(february) :].sum()

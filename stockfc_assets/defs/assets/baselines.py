@@ -46,16 +46,10 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 
 def _forecast(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
     from stockfc_assets.evaluation.baselines import evaluate_baselines, fit_baselines, unavailable
-    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.features.panel_file import stored_panel
 
     warehouse = platform.warehouse
-    panel_key = f"training_panel/{key}.arrow"
-    if not warehouse.store.exists(panel_key):
-        raise dg.Failure(
-            f"{warehouse.store.location(panel_key)}: missing; run `stockfc monthly --month {key[:7]}`",
-            allow_retries=False,
-        )
-    panel = read_panel(warehouse.store.local_path(panel_key))
+    panel = stored_panel(warehouse, key)
     month = add_months(dt.date.fromisoformat(key), -1)
     for name, why in unavailable().items():
         context.log.warning(f"{key}: {name} is left out: {why}")

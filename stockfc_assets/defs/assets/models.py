@@ -18,7 +18,7 @@ from stockfc_assets.charts import as_markdown_image, loss_curve
 from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
 from stockfc_assets.defs.partitions import PREVIOUS, SAME, WITH_PREVIOUS, Grids, history_before, month_of
 from stockfc_assets.defs.resources import Platform
-from stockfc_assets.errors import DataError, InputError
+from stockfc_assets.errors import InputError
 from stockfc_assets.evaluation.gate import EVIDENCE_MONTHS, chosen_by_hand, decide, roll_back, undecided, with_rollbacks
 from stockfc_assets.forecasts.models import champion_before, champion_of, model_files
 from stockfc_assets.storage.warehouse import content_version, document_bytes
@@ -99,15 +99,12 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 def _judge(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
     """The gate's decision, from forecasts of earlier months that have matured."""
     from stockfc_assets.evaluation.shadow import evidence_before, shadow_forecasts
-    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.features.panel_file import stored_panel
     from stockfc_assets.models.guards import guard_failures
 
     month, warehouse, settings = dt.date.fromisoformat(key), platform.warehouse, platform.settings
     _, card = model_files(warehouse, month)
-    panel_key = f"training_panel/{key}.arrow"
-    if not warehouse.store.exists(panel_key):
-        raise DataError(f"month {key[:7]}: training_panel is missing; run `stockfc monthly --month {key[:7]}`")
-    panel = read_panel(warehouse.store.local_path(panel_key))
+    panel = stored_panel(warehouse, key)
     pairs, none_because = shadow_forecasts(warehouse, settings, panel, month)
     warehouse.write_table("champion_model", key, pairs)
     if none_because:
@@ -170,7 +167,7 @@ def _write_champion(platform: Platform, key: str, record: dict[str, Any]) -> Wri
 
 
 def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
-    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.features.panel_file import stored_panel
     from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
     from stockfc_assets.models.fine_tuning import fine_tune
     from stockfc_assets.models.parents import find_parent
@@ -179,9 +176,8 @@ def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> W
     month = dt.date.fromisoformat(key)
     settings = platform.settings.model
     warehouse = platform.warehouse
-    panel_key = f"training_panel/{key}.arrow"
-    panel_bytes = warehouse.read_file(panel_key, remedy=f"materialise training_panel for {key} first")
-    panel = read_panel(warehouse.store.local_path(panel_key))
+    panel = stored_panel(warehouse, key)
+    panel_bytes = warehouse.read_file(f"training_panel/{key}.arrow", remedy="run it again")
     cards = _cards_before(platform, month)
     parent_key = find_parent(cards, month, settings)
     began = time.monotonic()
@@ -234,7 +230,7 @@ def _training_metadata(card: dict[str, Any], parent_key: str | None, seconds: fl
 
 def _export(platform: Platform, key: str) -> Written:
     from stockfc_assets.features.panel import gather
-    from stockfc_assets.features.panel_file import read_panel
+    from stockfc_assets.features.panel_file import stored_panel
     from stockfc_assets.models.card import model_card
     from stockfc_assets.models.checkpoint import load_checkpoint
     from stockfc_assets.models.export import export_onnx, parity
@@ -244,7 +240,7 @@ def _export(platform: Platform, key: str) -> Written:
         f"trained_model/{key}.safetensors", remedy=f"materialise trained_model for {key} first"
     )
     trained = load_checkpoint(checkpoint, platform.settings.model)
-    panel = read_panel(warehouse.store.local_path(f"training_panel/{key}.arrow"))
+    panel = stored_panel(warehouse, key)
     data = export_onnx(trained.network)
     difference = parity(trained.network, data, gather(panel, *_parity_samples(panel.eligible)))
     card = model_card(trained, data, difference, platform.settings.sectors)

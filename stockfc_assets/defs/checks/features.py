@@ -59,10 +59,10 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     def panel_time_discipline(
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
-        from stockfc_assets.features.panel_file import read_panel
+        from stockfc_assets.features.panel_file import stored_panel
 
         def find(key: str) -> list[str]:
-            panel = read_panel(platform.warehouse.store.local_path(f"training_panel/{key}.arrow"))
+            panel = stored_panel(platform.warehouse, key)
             known = np.isfinite(panel.labels).any(axis=0)
             late = known & (panel.label_end >= np.datetime64(key))
             problems = [f"{key}: {int(late.sum())} labels end on or after the month begins"] if late.any() else []
