@@ -2,19 +2,25 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 export STOCKFC_DATA ?= data
 
-.PHONY: setup demo ui test lint bench clean
+.PHONY: setup demo ui test test-services lint audit bench clean
 
-demo: $(READY)  ## ten years of prices, a model, a forecast and a report on the embedded market
+demo: $(RUNS)  ## ten years of prices, a model, a forecast and a report on the embedded market
 	STOCKFC_ENV=local STOCKFC_SOURCE=simulated $(BIN)/stockfc demo
 
-ui: $(READY)  ## Dagster's web server and daemon on http://127.0.0.1:3000
+ui: $(RUNS)  ## Dagster's web server and daemon on http://127.0.0.1:3000
 	$(BIN)/stockfc ui
 
-test: $(READY)  ## the whole test suite
+test: $(READY)  ## the test suite: what needs no server and no minutes
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-services: $(READY)  ## the rest: PostgreSQL, S3, Dask, the function, faults; installs and starts what it needs
+	sh .ci/chromium
+	$(BIN)/pytest -n 2 --dist loadfile -m "service or browser"
 
 lint: $(READY)  ## style, imports, walls, loadable definitions
 	$(BIN)/ruff check .
@@ -22,14 +28,21 @@ lint: $(READY)  ## style, imports, walls, loadable definitions
 	$(BIN)/lint-imports
 	env -u DAGSTER_HOME STOCKFC_DATA=build/lint $(BIN)/dagster definitions validate -w workspace.yaml
 
+audit: $(READY)  ## known weaknesses of the pinned packages; asks PyPI
+	PIP_AUDIT=$(BIN)/pip-audit .ci/audit
+
 bench: $(READY)  ## what is measured, as a table with the machine
 	$(BIN)/python -m benchmarks
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(RUNS): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[train,web]'
+	touch $(RUNS)
+
+$(READY): $(RUNS)
+	$(INSTALL) '.[dev]'
 	touch $(READY)
 
 clean:  ## the virtual environment and caches; never the data

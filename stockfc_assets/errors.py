@@ -20,6 +20,8 @@ class DataError(StockfcError):
 class StorageError(StockfcError):
     """The folder or bucket refused, failed or is full. What was stored before still stands."""
 
+    exit_code = 1
+
 
 class ModelError(StockfcError):
     """A model file is missing, altered, or belongs to other features."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -75,21 +76,53 @@ class ExecutionSettings(Frozen):
 class AlarmSettings(Frozen):
     """When somebody is told, and where (docs/alarms.md)."""
 
-    forecast_due: dt.time = dt.time(23, 45)
-    """By this time of the exchange's day the forecast of a closed session is published, or it is stale."""
+    forecast_due: dt.time | None = dt.time(23, 45)
+    """By this time of the exchange's day the forecast of a closed session is published, or it is stale; a time before the
+    close is one of the day after. None = no forecast is awaited, as over price files that nobody adds to."""
     champion_months: Annotated[int, Field(ge=1)] = 2
-    """A champion that is older than so many months is too old: the monthly run no longer works."""
+    """A champion that is older than so many months is too old."""
     calendar_days: Positive = 60
     """The exchange's calendar is known for less than so many days: the package needs an update."""
+    repeat_days: Positive | None = None
+    """What is still wrong after so many days is told again; None = once is enough."""
     webhook_url: SecretStr | None = None
     """Gets Slack-compatible JSON. A secret: set STOCKFC_ALARM_WEBHOOK."""
-    sns_topic: str | None = None
-    """ARN of an SNS topic."""
+    sns_topic: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$")] | None = (
+        None
+    )
+    """ARN of an SNS topic (a standard one, not .fifo). STOCKFC_ALARM_TOPIC sets it, too."""
 
     @field_validator("webhook_url", "sns_topic", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+    @field_validator("forecast_due", mode="before")
+    @classmethod
+    def _quoted(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise ValueError('is a number: YAML reads 23:45 without quotes as 1425; write "23:45"')
+        return value
+
+    @field_validator("forecast_due")
+    @classmethod
+    def _without_zone(cls, value: dt.time | None) -> dt.time | None:
+        if value is not None and value.tzinfo is not None:
+            raise ValueError("is a time of the exchange's own clock; leave the zone out")
+        return value
+
+    # A check of the whole, so that a refusal does not show the address.
+    @model_validator(mode="after")
+    def _web_address(self) -> AlarmSettings:
+        if self.webhook_url is not None:
+            try:
+                parts = urlsplit(self.webhook_url.get_secret_value())
+                usable = parts.scheme in ("https", "http") and bool(parts.hostname)
+            except ValueError:
+                usable = False
+            if not usable:
+                raise ValueError("webhook_url is no http:// or https:// address; correct STOCKFC_ALARM_WEBHOOK")
+        return self
 
 
 # --- serving ----------------------------------------------------------------------------------------------------------
@@ -100,12 +133,14 @@ class ApiSettings(Frozen):
 
     key: SecretStr | None = None
     """Asked for in the header X-API-Key, if set. A secret: set STOCKFC_API_KEY."""
-    cors_origins: tuple[str, ...] = ()
-    """Web pages of these origins may call it."""
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+    """Web pages of these origins, such as https://desk.example.com, may call it; ``*`` = those of any."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     """Per client; None = no limit."""
     cache_seconds: Annotated[int, Field(ge=0)] = 60
-    """For so long a client may use an answer again that may change, such as the latest forecast."""
+    """For so long a client may use an answer without asking again."""
+    refresh_seconds: Annotated[float, Field(ge=0)] = 5
+    """The store is asked at most so often whether a file has changed since it was read."""
 
     @field_validator("key", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,6 +19,9 @@ from stockfc_assets.running_settings import (
     StorageSettings,
 )
 from stockfc_assets.trading_rules import BacktestSettings
+
+EQUAL_WEIGHTED = "equal_weighted"
+"""As a benchmark: the mean of the members."""
 
 # --- universe and sectors ---------------------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ class Universe(Frozen):
 
     name: str
     exchange: str
-    benchmark: str = "equal_weighted"
+    benchmark: str = EQUAL_WEIGHTED
     note: str = ""
     stocks: Annotated[tuple[Stock, ...], Field(min_length=1)]
 
@@ -112,6 +115,11 @@ class SimulatedSettings(Frozen):
     """Share of the monthly idiosyncratic return that follows from past prices: 0 = nothing to learn."""
     tickers: Annotated[int, Field(ge=1, le=50_000)] | None = None
     """Simulate this many invented tickers instead of the universe file's (31 to 50,000 are tested)."""
+    is_simulated: ClassVar[bool] = True
+
+    @property
+    def label(self) -> str:
+        return f"simulated market (seed {self.seed})"
 
 
 class FilesSettings(Frozen):
@@ -134,6 +142,11 @@ class FilesSettings(Frozen):
     """CSV or Parquet of ticker, ex_date, amount, on the basis of ``basis``."""
     facts: Path | None = None
     """CSV or Parquet of ticker, as_of and any columns of universe_enrichment; as_of = the date they were published."""
+    is_simulated: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:
+        return f"price files ({self.prices.name})"
 
 
 class YahooSettings(Frozen):
@@ -158,6 +171,15 @@ class YahooSettings(Frozen):
     """The same for a year's statement: a margin over Tokyo's 45 days, because the auditor's version may change it."""
     endpoint: Annotated[str, Field(pattern=r"^http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$")] | None = None
     """A server on this machine that answers in Yahoo's place (docs/yahoo.md); STOCKFC_YAHOO_ENDPOINT sets it, too."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """What a server on this machine answers in Yahoo's place must never be taken for real prices."""
+        return self.endpoint is not None
+
+    @property
+    def label(self) -> str:
+        return f"stand-in for Yahoo Finance at {self.endpoint}" if self.endpoint else "Yahoo Finance"
 
 
 class SourceSettings(Frozen):
@@ -247,6 +269,7 @@ class ScheduleSettings(Frozen):
 
     daily_forecast: str = "0 23 * * *"
     monthly_model: str = "0 0 1 * *"
+    retention: str = "0 6 * * 0"
     active: bool = False
     missing_after_hours: Annotated[float, Field(ge=0)] = 8
     """The sensor missing_sessions leaves a session so long to its own schedule, counted from when its partition exists
@@ -295,6 +318,12 @@ class Settings(Frozen):
     @property
     def source(self) -> str:
         return self.environment.source
+
+    @property
+    def source_label(self) -> dict[str, Any]:
+        """How published files name the source of their prices: name, label, simulated."""
+        chosen = getattr(self.environment.sources, self.source)
+        return {"name": self.source, "label": chosen.label, "simulated": chosen.is_simulated}
 
     @property
     def benchmark(self) -> str:

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 REGION = "ap-northeast-1"
 
@@ -21,11 +22,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """Starts moto's server; yields its address. Raises RuntimeError when it does not answer within a minute."""
+def moto_server(*, log: Path = Path(os.devnull)) -> Iterator[str]:
+    """Starts moto's server; yields its address. ``log`` gets a line for each request.
+
+    Raises RuntimeError when it does not answer within a minute.
+    """
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with log.open("w") as lines:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=lines)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{address}/moto-api/data.json", process)

@@ -9,6 +9,7 @@ import yaml
 
 from stockfc_assets.configuration import load_settings
 from stockfc_assets.errors import ConfigError
+from stockfc_assets.running_settings import S3Storage
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -127,8 +128,9 @@ def test_bad_configuration_is_refused_by_name(config, file, change, message):
 
 def test_a_duplicate_key_is_refused_with_its_line(config):
     path = config / "environments/local.yaml"
-    path.write_text(path.read_text() + "source: files\n")
-    with pytest.raises(ConfigError, match=r"duplicate key 'source'(.|\n)*line 5"):
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, "source: files"]))
+    with pytest.raises(ConfigError, match=rf"duplicate key 'source'(.|\n)*line {len(lines) + 1}\b"):
         load(config)
 
 
@@ -155,3 +157,34 @@ def test_a_source_that_does_not_exist_is_named_with_its_variable():
         ConfigError, match=r"STOCKFC_SOURCE=yaho: there is no such price source; known: simulated, files, yahoo"
     ):
         load_settings({"STOCKFC_SOURCE": "yaho"})
+
+
+def test_a_bucket_comes_from_the_environment_and_what_is_left_out_is_not_set(config):
+    storage = load(config, STOCKFC_ENV="s3", STOCKFC_S3_BUCKET="prices").environment.storage
+    assert storage == S3Storage(kind="s3", bucket="prices")
+    given = {"STOCKFC_S3_PREFIX": "a/b", "STOCKFC_S3_ENCRYPTION": "aws:kms", "STOCKFC_S3_KMS_KEY": "alias/prices"}
+    storage = load(config, STOCKFC_ENV="s3", STOCKFC_S3_BUCKET="prices", **given).environment.storage
+    assert storage == S3Storage(kind="s3", bucket="prices", prefix="a/b", encryption="aws:kms", kms_key="alias/prices")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, r"needs the environment variable STOCKFC_S3_BUCKET, which is not set"),
+        ({"STOCKFC_S3_BUCKET": "My_Bucket"}, r"storage\.s3\.bucket: 'My_Bucket' String should match pattern"),
+        ({"STOCKFC_S3_BUCKET": "prices", "STOCKFC_S3_PREFIX": "/a/"}, r"storage\.s3\.prefix: '/a/'"),
+        (
+            {"STOCKFC_S3_BUCKET": "prices", "STOCKFC_S3_KMS_KEY": "alias/x"},
+            r"kms_key is given, but encryption is not aws:kms; set it, or leave kms_key out",
+        ),
+    ],
+)
+def test_a_bucket_that_cannot_be_is_refused(config, environ, message):
+    with pytest.raises(ConfigError, match=message):
+        load(config, STOCKFC_ENV="s3", **environ)
+
+
+def test_dask_without_a_scheduler_is_refused(config):
+    edit(config / "environments/local.yaml", lambda content: content.update(execution={"executor": "dask"}))
+    with pytest.raises(ConfigError, match=r"execution: executor is dask, but dask_address is missing"):
+        load(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -14,21 +15,27 @@ from stockfc_assets.market.as_traded import adjusted_bars
 KEY = ["ticker", "session", "horizon"]
 
 
-def realised_outcomes(raw: pl.DataFrame, forecasts: pl.DataFrame, known_before: dt.date) -> pl.DataFrame:
+def realised_outcomes(
+    raw: pl.DataFrame, forecasts: pl.DataFrame, known_before: dt.date, *, sessions: Sequence[dt.date] | None = None
+) -> pl.DataFrame:
     """What happened to each forecast whose horizon was over before ``known_before``.
 
     ``raw`` (tables.RawOhlcv) holds every session from the first forecast to the last before ``known_before``, without
     gaps; ``forecasts`` has columns ticker, session, horizon. Returns ticker, session, horizon and realised_log_return,
     sorted: the split-adjusted log return from the session to the last one on or before session + horizon months, or to
     the ticker's newest close at most `STALE_SESSIONS` sessions before it (as the labels of the panel). No row where the
-    label ends on or after ``known_before``, or where the ticker has no price at either end.
+    label ends on or after ``known_before``, or where the ticker has no price at either end. ``sessions`` (ascending) are
+    the exchange's where ``raw`` holds too few tickers to show them all; what is not before ``known_before`` is not used.
     """
     bars = adjusted_bars(raw, known_before - dt.timedelta(days=1)).select(
         "ticker", "session", log_close=pl.col("close").log()
     )
-    matured = forecasts.select(KEY).join(
-        _label_ends(forecasts, bars["session"], known_before), on=["session", "horizon"]
+    days = (
+        bars["session"]
+        if sessions is None
+        else pl.Series([day for day in sessions if day < known_before], dtype=pl.Date)
     )
+    matured = forecasts.select(KEY).join(_label_ends(forecasts, days, known_before), on=["session", "horizon"])
     ended = bars.select("ticker", last_session="session", last_log_close="log_close").sort("last_session")
     return (
         matured.join(bars, on=["ticker", "session"])

@@ -29,9 +29,8 @@ from stockfc_assets.features.windows import (
     make_block,
     required,
 )
-from stockfc_assets.settings import Universe
+from stockfc_assets.settings import EQUAL_WEIGHTED, Universe
 
-EQUAL_WEIGHTED = "equal_weighted"
 _BARS = {"open": "open", "high": "high", "low": "low", "close": "close", "volume": "volume", "split": "split_ratio"}
 
 

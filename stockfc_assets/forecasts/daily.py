@@ -25,6 +25,7 @@ from stockfc_assets.forecasts.intervals import IntervalTarget, interval_entry
 from stockfc_assets.forecasts.models import champion_for, model_files
 from stockfc_assets.forecasts.predictions import make_predictions, trailing_volatility
 from stockfc_assets.forecasts.publication import (
+    LATEST,
     document_problems,
     latest_may_move,
     predictions_document,
@@ -40,7 +41,6 @@ from stockfc_assets.storage.warehouse import document_bytes
 from stockfc_assets.tables import UniverseEnrichment
 
 PUBLICATION_TIME = dt.time(23, 0)
-LATEST = "predictions/latest.json"
 LONGEST_HALT = 4 * SESSIONS_PER_WEEK
 """A row as many sessions older than the first week of a sequence may still stand in for it."""
 
@@ -126,11 +126,21 @@ class DailyForecaster:
         data = document_bytes(document)
         self.warehouse.write_table("daily_predictions", session.isoformat(), table)
         version = self.warehouse.write_file(f"predictions/{session}.json", data)
+        return DailyForecast(table, document, version, self._move_latest(session, data))
+
+    def _move_latest(self, session: dt.date, data: bytes) -> bool:
+        """Whether latest.json is this session's now. Of two runs at once, the later session's stays, whoever is last."""
         store = self.warehouse.store
-        is_latest = latest_may_move(store.read_bytes(LATEST) if store.exists(LATEST) else None, session)
-        if is_latest:
-            store.write_bytes(LATEST, data)
-        return DailyForecast(table, document, version, is_latest)
+        while True:
+            version = store.version(LATEST)
+            try:
+                current = None if version is None else store.read_bytes(LATEST)
+            except FileNotFoundError:
+                continue
+            if not latest_may_move(current, session):
+                return False
+            if store.replace_if(LATEST, data, version):
+                return True
 
     def _refused(self, session: dt.date) -> dict[str, str]:
         """Ticker -> reason, where the session's quality record holds an error; none where there is no record."""

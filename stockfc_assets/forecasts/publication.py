@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stockfc_assets.errors import DataError
 from stockfc_assets.features.names import HORIZONS
 
+LATEST = "predictions/latest.json"
 MAX_LOG_RETURN = 2.0
 """A 12-month log return beyond this (a factor of 7.4) is a fault, not a forecast."""
 
@@ -72,10 +73,10 @@ def _stock_entry(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[s
     months = [
         {
             "month": row["horizon"],
-            "predicted_price": _price(row["predicted_price"]),
+            "predicted_price": rounded_price(row["predicted_price"]),
             "return": round(math.expm1(row["log_return"]), 6),
-            "lower": _price(row["lower"]),
-            "upper": _price(row["upper"]),
+            "lower": rounded_price(row["lower"]),
+            "upper": rounded_price(row["upper"]),
         }
         for row in rows
     ]
@@ -84,7 +85,7 @@ def _stock_entry(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[s
         "ticker": first["ticker"],
         "name": names.get(first["ticker"], first["ticker"]),
         "as_of_date": first["session"].isoformat(),
-        "current_price": _price(first["current_price"]),
+        "current_price": rounded_price(first["current_price"]),
         "predictions": months,
         "predicted_12m_price": last["predicted_price"],
         "predicted_12m_return": last["return"],
@@ -92,7 +93,8 @@ def _stock_entry(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[s
     }
 
 
-def _price(value: float | None) -> float | None:
+def rounded_price(value: float | None) -> float | None:
+    """A price as it is published: 4 decimals, 8 below one currency unit; None stays None."""
     return None if value is None else round(value, 4 if value >= 1 else 8)
 
 

@@ -1,6 +1,6 @@
 """Trading sessions of an exchange: which dates they are, when they are over, and why a day has none.
 
-Dates are in the exchange's own time zone. Holidays come from the `exchange_calendars` library.
+Dates are in the exchange's own time zone. Which days are sessions is in calendar_table.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from stockfc_assets.errors import ConfigError, InputError
-
-FIRST_DATE = dt.date(2000, 1, 1)
+from stockfc_assets.market.calendar_table import FIRST_DATE, UNNAMED, CalendarTable, calendar_table
 
 
 @dataclass(frozen=True)
@@ -111,21 +110,14 @@ def profile_of(exchange: str) -> ExchangeProfile:
 class TradingCalendar:
     """Sessions of one exchange from 2000 to about a year from now.
 
-    ``sessions`` is the sorted tuple of all session dates; `holiday_name` says why a date is none.
+    ``sessions`` is the sorted tuple of all session dates; `why_closed` says why a date is none.
     """
 
-    def __init__(self, exchange: str) -> None:
-        import exchange_calendars
-
-        self.profile = profile_of(exchange)
-        calendar = exchange_calendars.get_calendar(exchange, start=FIRST_DATE.isoformat())
-        self.sessions: tuple[dt.date, ...] = tuple(stamp.date() for stamp in calendar.sessions)
-        self.last_known = self.sessions[-1]
-        holidays = calendar.regular_holidays.holidays(
-            FIRST_DATE.isoformat(), self.last_known.isoformat(), return_name=True
-        )
-        # The library marks rules that changed over time: "Marine Day (2022 onwards)".
-        self._holiday_names = {stamp.date(): str(name).partition(" (")[0] for stamp, name in holidays.items()}
+    def __init__(self, table: CalendarTable) -> None:
+        self.profile = profile_of(table.exchange)
+        self.sessions = table.sessions
+        self.last_known = table.last
+        self._closed = table.closed
 
     def is_session(self, date: dt.date) -> bool:
         index = bisect.bisect_left(self.sessions, date)
@@ -159,7 +151,7 @@ class TradingCalendar:
             return f"outside the {self.profile.code} calendar ({self.sessions[0]} to {self.last_known})"
         if date.weekday() >= 5:
             return date.strftime("%A")
-        return self._holiday_names.get(date, "exchange holiday")
+        return self._closed.get(date, UNNAMED)
 
     def weekday_closures(self, start: dt.date, end: dt.date) -> list[dt.date]:
         """Weekdays from ``start`` to ``end`` (inclusive) without a session."""
@@ -181,5 +173,5 @@ class TradingCalendar:
 
 @lru_cache(maxsize=8)
 def trading_calendar(exchange: str) -> TradingCalendar:
-    """The calendar of an exchange, built once per process (about 0.5 s the first time)."""
-    return TradingCalendar(exchange)
+    """The calendar of an exchange, built once per process. Raises ConfigError for an exchange without a profile."""
+    return TradingCalendar(calendar_table(profile_of(exchange).code))

@@ -1,15 +1,20 @@
 """A store in a folder. Writes go to a staging folder on the same file system and are renamed into place."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from stockfc_assets.errors import InputError
+from stockfc_assets.errors import InputError, StorageError
 
 STAGING = ".staging"
+LOCKS = ".locks"
+ABANDONED_SECONDS = 60
+"""A staged file this old that nobody holds is rubbish; a younger one may be about to be held."""
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -17,8 +22,8 @@ Answer = TypeVar("Answer")
 class LocalStore:
     """Files under ``root``; see `Store` for the interface.
 
-    Unfinished writes live in ``root/.staging/<pid>-*``, so that a killed process leaves no half file among the data;
-    staged files whose process is gone are removed when a store is opened.
+    Unfinished writes live in ``root/.staging``, so that a killed process leaves no half file among the data; staged files
+    that no process holds any more are removed when a store is opened.
     """
 
     def __init__(self, root: Path) -> None:
@@ -30,19 +35,24 @@ class LocalStore:
 
     def write_bytes(self, key: str, data: bytes) -> None:
         target = self.local_path(key)
-        staging = self.root / STAGING
-        staging.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=staging, prefix=f"{os.getpid()}-")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._write(target, data)
+        except OSError as error:
+            raise StorageError(
+                f"{target}: cannot be written ({error.strerror or error}); make room or give the right to write there, "
+                "then run it again: what is stored stays"
+            ) from error
+
+    def replace_if(self, key: str, data: bytes, version: str | None) -> bool:
+        locks = self.root / LOCKS
+        locks.mkdir(parents=True, exist_ok=True)
+        with open(locks / key.replace("/", "-"), "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.version(key) != version:
+                return False
+            self.write_bytes(key, data)
+            return True
 
     def exists(self, key: str) -> bool:
         return self.local_path(key).is_file()
@@ -92,21 +102,44 @@ class LocalStore:
     def location(self, key: str) -> str:
         return str(self.local_path(key) if key else self.root)
 
+    def _write(self, target: Path, data: bytes) -> None:
+        """Stages ``data`` and renames it into place; the lock on the staged file says that its writer lives."""
+        staging = self.root / STAGING
+        staging.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=staging)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _lock(file.fileno())
+                file.write(data)
+                file.flush()
+                # Without it, a power cut soon after the rename may leave an empty file under the final name.
+                os.fsync(file.fileno())
+                os.chmod(name, 0o644)
+                os.replace(name, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
     def _remove_abandoned_writes(self) -> None:
         staging = self.root / STAGING
         if not staging.is_dir():
             return
         for path in staging.iterdir():
-            pid = path.name.partition("-")[0]
-            if pid.isdigit() and not _is_alive(int(pid)):
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS and _is_unlocked(path):
+                    path.unlink()
 
 
-def _is_alive(pid: int) -> bool:
+def _lock(handle: int) -> bool:
+    """Whether this process holds the file now. Process ids would not do: containers that share a folder number their own."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return False
-    except PermissionError:
-        return True
     return True
+
+
+def _is_unlocked(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return _lock(file.fileno())

@@ -24,6 +24,7 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 60
 FIRST_BACKOFF_SECONDS = 0.2
 ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+OVERTAKEN = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 REFUSED = frozenset({"403", "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
@@ -46,6 +47,15 @@ class S3Store:
     def write_bytes(self, key: str, data: bytes) -> None:
         self._ask(key, lambda: self.client.put_object(**self._object(key), Body=data, **self._encryption))
 
+    def replace_if(self, key: str, data: bytes, version: str | None) -> bool:
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        request = {**self._object(key), **self._encryption, **condition}
+        try:
+            self._ask(key, lambda: self.client.put_object(**request, Body=data))
+        except (_Overtaken, FileNotFoundError):
+            return False
+        return True
+
     def exists(self, key: str) -> bool:
         return self.version(key) is not None
 
@@ -53,7 +63,15 @@ class S3Store:
         try:
             return str(self._ask(key, lambda: self.client.head_object(**self._object(key)))["ETag"])
         except FileNotFoundError:
-            return None
+            return self._absent
+
+    @cached_property
+    def _absent(self) -> None:
+        """The version of what is not there. A HEAD does not tell a missing object from a missing bucket: asked for once."""
+        try:
+            self._ask("", lambda: self.client.head_bucket(Bucket=self.settings.bucket))
+        except FileNotFoundError:
+            raise self._no_bucket("") from None
 
     def delete(self, key: str) -> None:
         self._ask(key, lambda: self.client.delete_object(**self._object(key)))
@@ -145,12 +163,13 @@ class S3Store:
 
     def _whole_body(self, key: str) -> bytes:
         """boto3 tries a request again, but not a body that ends too early."""
-        from botocore.exceptions import HTTPClientError, IncompleteReadError
+        from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
         for attempt in range(1, self.settings.attempts + 1):
+            body = self.client.get_object(**self._object(key))["Body"]
             try:
-                return self.client.get_object(**self._object(key))["Body"].read()
-            except (HTTPClientError, IncompleteReadError):
+                return body.read()
+            except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
                 if attempt == self.settings.attempts:
                     raise
                 time.sleep(FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
@@ -188,8 +207,10 @@ class S3Store:
         place = self.location(key)
         if code in ABSENT:
             return FileNotFoundError(place)
+        if code in OVERTAKEN:
+            return _Overtaken(place)
         if code == "NoSuchBucket":
-            return StorageError(f"{place}: there is no such bucket; create it, or correct STOCKFC_S3_BUCKET")
+            return self._no_bucket(key)
         said = f"{error.operation_name}: {code}{f', {message}' if message else ''}"
         if code in REFUSED:
             return StorageError(
@@ -198,6 +219,13 @@ class S3Store:
         return StorageError(
             f"{place}: S3 failed ({said}) in {self.settings.attempts} attempts; run it again later: what is stored stays"
         )
+
+    def _no_bucket(self, key: str) -> StorageError:
+        return StorageError(f"{self.location(key)}: there is no such bucket; create it, or correct STOCKFC_S3_BUCKET")
+
+
+class _Overtaken(Exception):
+    """Another process replaced the object first."""
 
 
 def _sizes(page: Mapping[str, Any]) -> dict[str, int]:

@@ -24,6 +24,11 @@ class Store(Protocol):
         """Replaces the file in one step; the last complete write wins."""
         ...
 
+    def replace_if(self, key: str, data: bytes, version: str | None) -> bool:
+        """As `write_bytes`, but only while the file's `version` is still this one (None: there is no file); whether it
+        was written. Of several at once, one succeeds."""
+        ...
+
     def exists(self, key: str) -> bool: ...
 
     def version(self, key: str) -> str | None:

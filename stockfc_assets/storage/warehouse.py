@@ -20,6 +20,8 @@ from stockfc_assets.storage.store import Store
 SOURCE_MARKER = "source.json"
 RECORD_KEY = "stockfc"
 """Under this key of a Parquet file's own metadata stands the table's record, as JSON."""
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What Polars raises for a damaged file: of some flipped bits its reader panics."""
 
 
 class Warehouse:
@@ -99,7 +101,7 @@ class Warehouse:
             if columns is not None:
                 rows = rows.select(*columns, *([partition_column] if partition_column else []))
             frame = rows.collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except UNREADABLE as error:
             problems = self.corrupt_partitions(asset, wanted)
             place = self.store.location(asset)
             raise DataError(
@@ -118,7 +120,7 @@ class Warehouse:
             key = table_key(asset, partition)
             try:
                 return _record(pl.read_parquet_metadata(self.store.scan_source(key), storage_options=options))
-            except (pl.exceptions.PolarsError, OSError, ValueError):
+            except (*UNREADABLE, ValueError):
                 return self._record_of_whole_file(key)
 
         wanted = [partition for partition in partitions if partition in stored]
@@ -168,7 +170,7 @@ class Warehouse:
     def _parse(self, key: str, data: bytes, asset: str, partition: str) -> pl.DataFrame:
         try:
             return pl.read_parquet(io.BytesIO(data))
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except UNREADABLE as error:
             reason = str(error).splitlines()[0]
             raise DataError(
                 f"{self.store.location(key)}: corrupt ({reason}); materialise {asset} for {partition} again, prices and "

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from stockfc_assets.defs.instance import materialized
+from stockfc_assets.defs.maintenance import files_to_remove
+from stockfc_assets.defs.resources import Platform
 from stockfc_assets.errors import DataError, RunError
 from stockfc_assets.features.names import SEQUENCE_WEEKS
 from stockfc_assets.features.weeks import sequence_session_dates
@@ -316,3 +318,21 @@ def test_a_model_from_before_training_was_recorded_has_no_drift(flow, terminal):
         assert terminal("drift", "--json")[1] == "null\n"
     finally:
         store.write_bytes(key, described)
+
+
+def test_what_retention_removes_is_made_again_with_the_same_bytes(flow, terminal):
+    later = Platform(flow.settings, clock=lambda: dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+    old = {file.key: read(flow, file.key) for file in files_to_remove(later)}
+    assert sorted(old) == [
+        "forecast_report/2024-02-02.html",
+        "training_panel/2024-01-01.arrow",
+        "training_panel/2024-02-01.arrow",
+    ]
+    for key in old:
+        later.warehouse.store.delete(key)
+    assert "2024-02-02" in materialized(flow.instance, "forecast_report")
+
+    code, printed, _ = terminal("report", "--session", "2024-02-02")
+    assert (code, printed.strip()) == (0, flow.platform.warehouse.store.location("forecast_report/2024-02-02.html"))
+    flow._materialize("training_panel", ["2024-01-01", "2024-02-01"])
+    assert {key: read(flow, key) for key in old} == old

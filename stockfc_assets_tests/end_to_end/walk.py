@@ -14,8 +14,14 @@ WALK = [dt.date(2024, month, 1) for month in (1, 2, 3)]
 NEWEST = dt.date(2024, 3, 1)
 
 
-def workbench(folder: Path, data: str, now: dt.datetime) -> Workbench:
-    environ = {"STOCKFC_CONFIG": str(folder / "config"), "STOCKFC_DATA": str(folder / data)}
+def workbench(folder: Path, data: str, now: dt.datetime, *, env: str = "local") -> Workbench:
+    """``env`` may use the variables of this process (a bucket's name)."""
+    environ = {
+        **os.environ,
+        "STOCKFC_CONFIG": str(folder / "config"),
+        "STOCKFC_DATA": str(folder / data),
+        "STOCKFC_ENV": env,
+    }
     settings = open_settings(environ)
     os.environ.pop("DAGSTER_HOME", None)
     with open_instance(settings) as instance:

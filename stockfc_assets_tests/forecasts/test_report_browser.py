@@ -19,9 +19,10 @@ FLAGS = (
     "--enable-logging=stderr", "--hide-scrollbars",
 )  # fmt: skip
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on the PATH: the report is not tried in a browser"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: the report is not tried in a browser"),
+]
 
 PROBE = """
 <script>

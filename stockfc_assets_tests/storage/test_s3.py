@@ -146,8 +146,8 @@ def test_what_is_written_is_encrypted_as_set(bucket, encryption, kms_key, expect
 
 def test_a_missing_bucket_is_named_with_the_remedy(bucket):
     store = S3Store(S3Storage(kind="s3", bucket="stockfc-nowhere"))
-    for act in (lambda: store.write_bytes("a", b""), lambda: store.list("a")):
-        with pytest.raises(StorageError, match=r"s3://stockfc-nowhere/a.*no such bucket.*STOCKFC_S3_BUCKET"):
+    for act in (lambda: store.write_bytes("a", b""), lambda: store.list("a"), lambda: store.exists("a")):
+        with pytest.raises(StorageError, match=r"s3://stockfc-nowhere/.*no such bucket.*STOCKFC_S3_BUCKET"):
             act()
 
 

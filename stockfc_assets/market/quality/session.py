@@ -1,6 +1,6 @@
 """The quality of stored sessions: what was refused on arrival and what the stored rows show, session by session.
 
-Reads a warehouse (raw_ohlcv with its records) and says what it found; writes nothing.
+Reads a warehouse (raw_ohlcv with its records) and says what it found; `write_quality` publishes it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,28 @@ from typing import Any
 import polars as pl
 
 from stockfc_assets.market.calendar import TradingCalendar
-from stockfc_assets.market.findings import finding, findings_frame, in_order
+from stockfc_assets.market.findings import FINDINGS_SCHEMA, finding, findings_frame, in_order
 from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.quality.stored import LOOKBACK_SESSIONS, stored_findings
+from stockfc_assets.market.quality.summary import quality_document
 from stockfc_assets.settings import QualitySettings
 from stockfc_assets.storage import Warehouse
+from stockfc_assets.storage.warehouse import document_bytes
 from stockfc_assets.tables import RawOhlcv
 
 QUALITY = "quality"
 """The folder of the published records."""
+
+
+def write_quality(
+    warehouse: Warehouse, name: str, findings: pl.DataFrame, *, checked: int
+) -> tuple[str, dict[str, Any]]:
+    """Publishes ``quality/{name}.json`` of a session or month; returns its data version and content.
+
+    ``checked``: the number of rows looked at.
+    """
+    document = quality_document(name, findings.select(FINDINGS_SCHEMA.names()), checked=checked)
+    return warehouse.write_file(f"{QUALITY}/{name}.json", document_bytes(document)), document
 
 
 class SessionQuality:

@@ -62,7 +62,7 @@ class FilesSource:
     """
 
     name = "files"
-    is_simulated = False
+    is_simulated = FilesSettings.is_simulated
     is_remote = False
 
     def __init__(
@@ -72,7 +72,7 @@ class FilesSource:
         calendar: TradingCalendar,
         quality: QualitySettings,
     ) -> None:
-        self.label = f"price files ({settings.prices.name})"
+        self.label = settings.label
         self._settings = settings
         self._calendar = calendar
         self._quality = quality

@@ -82,7 +82,7 @@ class SimulatedSource:
     """
 
     name = "simulated"
-    is_simulated = True
+    is_simulated = SimulatedSettings.is_simulated
     is_remote = False
 
     def __init__(
@@ -95,7 +95,7 @@ class SimulatedSource:
         block_tickers: int = BLOCK_TICKERS,
     ) -> None:
         self.settings = settings
-        self.label = f"simulated market (seed {settings.seed})"
+        self.label = settings.label
         self._calendar = calendar
         self._sector = {stock.ticker: stock.sector for stock in universe.stocks}
         self._currency = {stock.ticker: stock.currency or calendar.profile.currency for stock in universe.stocks}

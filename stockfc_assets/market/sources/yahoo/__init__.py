@@ -46,9 +46,8 @@ class YahooSource:
         now: Callable[[], dt.datetime],
         session: PoliteSession | None = None,
     ) -> None:
-        # What a server on this machine answers in Yahoo's place must never be taken for real prices.
-        self.is_simulated = settings.endpoint is not None
-        self.label = f"stand-in for Yahoo Finance at {settings.endpoint}" if settings.endpoint else "Yahoo Finance"
+        self.is_simulated = settings.is_simulated
+        self.label = settings.label
         self._settings = settings
         self._calendar = calendar
         self._quality = quality
