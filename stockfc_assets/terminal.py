@@ -64,12 +64,28 @@ def status_text(state: Mapping[str, Any]) -> str:
         lines.append(
             f"{asset:<20} {stored['partitions']:>10}  {stored['first'] or '-':<11} {stored['last'] or '-':<11}"
         )
+    lines += [
+        "",
+        "conditions",
+        *(f"  {_verdict(each)}  {each['name']:<19} {each['message']}" for each in state["conditions"]),
+    ]
     lines += ["", "last runs"]
     lines += [
         f"  {run['id'][:8]}  {run['status']:<9} {run['job'].replace('__ASSET_JOB', 'single assets'):<16} {run['partition']}"
         for run in state["runs"]
     ]
     return "\n".join(lines if state["runs"] else [*lines, "  none"])
+
+
+def retention_text(plan: Mapping[str, Any]) -> str:
+    """What `stockfc retention` prints."""
+    done = "would be removed" if plan["dry_run"] else "removed"
+    files = plan["files"]
+    lines = [f"{each['file']}  {each['bytes']:,} bytes" for each in files]
+    size = sum(each["bytes"] for each in files)
+    return "\n".join(
+        [*lines, f"{len(files)} files, {size:,} bytes, and the log lines of {len(plan['runs'])} runs: {done}"]
+    )
 
 
 def gate_text(record: Mapping[str, Any]) -> str:
@@ -178,11 +194,24 @@ def import_text(imported: Mapping[str, Any]) -> str:
 
 def doctor_text(findings: Sequence[Mapping[str, Any]]) -> str:
     """What `stockfc doctor` prints: one line per check, and whether all are well."""
-    lines = [
-        f"{'ok  ' if finding['ok'] else 'FAIL'}  {finding['check']:<14} {finding['message']}" for finding in findings
-    ]
+    lines = [f"{_verdict(finding)}  {finding['check']:<14} {finding['message']}" for finding in findings]
     failed = sum(not finding["ok"] for finding in findings)
     return "\n".join([*lines, "", "all is well" if not failed else f"{failed} of {len(findings)} checks failed"])
+
+
+def alarms_text(looked: Mapping[str, Any]) -> str:
+    """What `stockfc alarms` prints: what is wrong, who was told of it now, and who could not be told."""
+    lines = [
+        f"WRONG since {each['began'][:16]} UTC: {' '.join(filter(None, (each['name'], each['subject'])))}: {each['message']}"
+        for each in looked["open"]
+    ] or ["nothing is wrong"]
+    lines += [f"told {channel} of {count}" for channel, count in looked["told"].items()]
+    lines += [f"could not tell {channel}: {why}" for channel, why in looked["failures"].items()]
+    return "\n".join(lines if not looked["deferred"] else [*lines, "another evaluator is telling at this moment"])
+
+
+def _verdict(finding: Mapping[str, Any]) -> str:
+    return "ok  " if finding["ok"] else "FAIL"
 
 
 def _heading(document: Mapping[str, Any]) -> list[str]:

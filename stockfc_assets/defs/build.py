@@ -7,14 +7,19 @@ Concept: https://docs.dagster.io/guides/build/projects
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Mapping
 
 import dagster as dg
 
 from stockfc_assets.defs import assets, checks
+from stockfc_assets.defs.alarms import build_alarm_sensor
 from stockfc_assets.defs.event_log import enable_batching
+from stockfc_assets.defs.executors import step_executor
 from stockfc_assets.defs.jobs import build_jobs
+from stockfc_assets.defs.maintenance import build_retention_schedule, retention
 from stockfc_assets.defs.partitions import build_grids
-from stockfc_assets.defs.resources import Platform
+from stockfc_assets.defs.resources import Platform, open_settings
 from stockfc_assets.defs.schedules import build_schedules
 from stockfc_assets.defs.sensors import build_sensors
 from stockfc_assets.settings import Settings
@@ -25,17 +30,26 @@ def build_definitions(settings: Settings, *, platform: Platform | None = None) -
     enable_batching()
     platform = platform or Platform(settings)
     grids = build_grids(platform.calendar, settings.environment.history_start)
-    jobs = build_jobs(grids)
+    execution = settings.environment.execution
+    jobs = build_jobs(grids, len(settings.universe.stocks), step_executor(execution))
     return dg.Definitions(
-        assets=assets.build_assets(grids, settings.model.training.history_months),
+        assets=assets.build_assets(grids, settings.model.training.history_months, execution),
         asset_checks=checks.build_checks(),
-        jobs=jobs,
-        sensors=build_sensors(platform, jobs),
-        schedules=build_schedules(platform.calendar, settings.environment.schedules),
+        jobs=[*jobs, retention],
+        sensors=[*build_sensors(platform, jobs), build_alarm_sensor(platform)],
+        schedules=[
+            *build_schedules(platform.calendar, settings.environment.schedules),
+            build_retention_schedule(platform.calendar.profile.time_zone, settings.environment.schedules),
+        ],
         resources={"platform": platform},
-        executor=dg.in_process_executor,
+        executor=step_executor(execution),
         loggers={"console": terminal_logger},
     )
+
+
+def job_elsewhere(job: str, environ: Mapping[str, str]) -> dg.JobDefinition:
+    """A job, built again in the process of a worker; ``environ`` chooses the settings beside the worker's own variables."""
+    return build_definitions(open_settings({**os.environ, **environ})).resolve_job_def(job)
 
 
 @dg.logger(description="What assets say, one line each; Dagster's own events are in the event log.")

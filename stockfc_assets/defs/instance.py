@@ -7,6 +7,7 @@ What belongs here: preparing DAGSTER_HOME and executing a job over partitions. W
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,17 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-from dagster._utils.error import SerializableErrorInfo
+import yaml
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+from sqlalchemy.exc import DBAPIError
 
-from stockfc_assets import errors
-from stockfc_assets.errors import ConfigError
+from stockfc_assets.defs.abandoned import end_abandoned_runs, terminal_tags
+from stockfc_assets.defs.executors import allow_training
+from stockfc_assets.defs.failures import failure_messages
+from stockfc_assets.errors import ConfigError, StorageError
+from stockfc_assets.running_settings import S3Storage
 from stockfc_assets.settings import Settings
-
-USER_ERRORS = frozenset(name for name in vars(errors) if name.endswith("Error"))
 
 TEMPLATE_BASE = "base_dir: data/dagster"
 """Where dagster.yaml keeps its databases when Dagster is started from the project's folder without `stockfc`."""
+
+LOG_UPLOAD_SECONDS = 30
+
+JOB_ELSEWHERE = ("stockfc_assets.defs.build", "job_elsewhere")
+"""The function by which another process builds a job again."""
 
 TERMINAL_LOG = {"loggers": {"console": {}}}
 """Chooses the terminal logger of build.py; without it Dagster prints every event of its own."""
@@ -53,7 +65,7 @@ def prepare_home(settings: Settings) -> Path:
         raise ConfigError(f"{template}: missing; it configures the Dagster instance, or set DAGSTER_HOME to your own")
     home = settings.data_root / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}")
+    content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}") + _compute_logs(settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != content:
         target.write_text(content)
@@ -61,11 +73,39 @@ def prepare_home(settings: Settings) -> Path:
     return home
 
 
+def _compute_logs(settings: Settings) -> str:
+    """Where steps' own output goes, as a part of dagster.yaml: beside the data where that is in a bucket."""
+    storage = settings.environment.storage
+    if not isinstance(storage, S3Storage):
+        return ""
+    encryption = {"ServerSideEncryption": storage.encryption, "SSEKMSKeyId": storage.kms_key}
+    config = {
+        "bucket": storage.bucket,
+        "prefix": f"{storage.prefix}/compute_logs",
+        "skip_empty_files": True,
+        "upload_interval": LOG_UPLOAD_SECONDS,
+        "upload_extra_args": {name: value for name, value in encryption.items() if value is not None},
+    }
+    manager = {"module": "dagster_aws.s3.compute_log_manager", "class": "S3ComputeLogManager", "config": config}
+    return "\n" + yaml.safe_dump({"compute_logs": manager}, sort_keys=False)
+
+
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    prepare_home(settings)
-    with dg.DagsterInstance.get() as instance:
-        yield instance
+    """The instance of this data root. Raises StorageError when its database fails while it is open, as on a full disk."""
+    home = prepare_home(settings)
+    try:
+        with dg.DagsterInstance.get() as instance:
+            end_abandoned_runs(instance)
+            allow_training(instance, settings.environment.execution)
+            yield instance
+    except DBAPIError as error:
+        # SQLite may say no more than "disk I/O error" of a full disk.
+        free = shutil.disk_usage(home).free / 1e6
+        raise StorageError(
+            f"{home}: Dagster's database failed ({error.orig}; {free:,.1f} MB are free there); make room or mend it, then "
+            "run it again: what is stored stays"
+        ) from error
 
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:
@@ -80,40 +120,22 @@ def run_job(
     partitions: Sequence[str],
     config: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
-    """Runs a job in this process over one partition or a contiguous range (first to last of ``partitions``).
+    """Runs a job over one partition or a contiguous range (first to last of ``partitions``); its steps run where its
+    executor says, in this process unless the configuration chose another one.
 
     ``config`` is run configuration beside the terminal's logger.
     """
     began = time.monotonic()
     definition = definitions.resolve_job_def(job)
+    first, last = partitions[0], partitions[-1]
+    span = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    tags = terminal_tags() | ({PARTITION_NAME_TAG: first} if len(partitions) == 1 else span)
     common = {"instance": instance, "run_config": {**TERMINAL_LOG, **(config or {})}, "raise_on_error": False}
-    if len(partitions) == 1:
-        result = definition.execute_in_process(partition_key=partitions[0], **common)
-    else:
-        tags = {ASSET_PARTITION_RANGE_START_TAG: partitions[0], ASSET_PARTITION_RANGE_END_TAG: partitions[-1]}
+    if definition.executor_def is dg.in_process_executor:
         result = definition.execute_in_process(tags=tags, **common)
-    return RunOutcome(result.run_id, result.success, time.monotonic() - began, tuple(_messages(result)))
-
-
-def _messages(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    """What failed first, then the checks that found something, errors before warnings."""
-    for event in result.all_events:
-        if event.is_step_failure and event.step_failure_data.error and not _is_check(event.step_failure_data.error):
-            yield f"{event.step_key}: {_cause(event.step_failure_data.error)}"
-    findings = [each for each in result.get_asset_check_evaluations() if not each.passed]
-    for each in sorted(findings, key=lambda each: each.severity != dg.AssetCheckSeverity.ERROR):
-        yield f"check {each.check_name} of {each.asset_key.to_user_string()}: {each.description}"
-
-
-def _is_check(error: SerializableErrorInfo) -> bool:
-    """Whether this is only Dagster's way to stop after a blocking check, which has been named already."""
-    return error.cls_name == "DagsterAssetCheckFailedError"
-
-
-def _cause(error: SerializableErrorInfo) -> str:
-    """The message of the innermost error; with its type unless a user can mend it."""
-    while error.cause is not None:
-        error = error.cause
-    message = error.message.strip()
-    kind, _, text = message.partition(": ")
-    return text if kind.rpartition(".")[2] in USER_ERRORS | {"Failure"} else message
+        run_id, success, events = result.run_id, result.success, result.all_events
+    else:
+        elsewhere = dg.build_reconstructable_job(*JOB_ELSEWHERE, (job, definitions.resources["platform"].environ))
+        with dg.execute_job(elsewhere, tags=tags, **common) as result:
+            run_id, success, events = result.run_id, result.success, result.all_events
+    return RunOutcome(run_id, success, time.monotonic() - began, tuple(failure_messages(events)))

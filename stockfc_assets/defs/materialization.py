@@ -95,9 +95,16 @@ def write_each(
     context: dg.AssetExecutionContext, partitions: Iterable[str], write: Callable[[str], Written]
 ) -> Iterator[dg.MaterializeResult]:
     """Writes partitions in order and reports them: the body of most assets."""
+    yield from record_all(context, ((partition, write(partition)) for partition in partitions))
+
+
+def record_all(
+    context: dg.AssetExecutionContext, finished: Iterable[tuple[str, Written]]
+) -> Iterator[dg.MaterializeResult]:
+    """Reports partitions as they are finished, also those before one that fails."""
     with partition_log(context) as log:
-        for partition in partitions:
-            log.add(partition, write(partition))
+        for partition, written in finished:
+            log.add(partition, written)
     yield from log.results()
 
 

@@ -18,17 +18,11 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from stockfc_assets.defs.abandoned import UNFINISHED, end_abandoned_runs
 from stockfc_assets.defs.jobs import DAILY_FORECAST, HISTORY
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.market.collect import unanswered
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 NAMED_TICKERS = 10
 INTERVAL_SECONDS = 300
 
@@ -118,7 +112,8 @@ def _first_stretch(sessions: Sequence[str], missing: Sequence[str]) -> list[str]
 
 
 def _unfinished(context: dg.SensorEvaluationContext) -> str | None:
-    """The short id of a run of these jobs that has not ended, whoever started it."""
+    """The short id of a run of these jobs that has not ended, whoever started it. A killed one has."""
+    end_abandoned_runs(context.instance)
     for job in (HISTORY, DAILY_FORECAST):
         runs = context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1)
         if runs:

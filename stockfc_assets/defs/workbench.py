@@ -17,11 +17,13 @@ import dagster as dg
 
 from stockfc_assets import terminal
 from stockfc_assets.defs import jobs
+from stockfc_assets.defs.abandoned import terminal_tags
 from stockfc_assets.defs.build import build_definitions
 from stockfc_assets.defs.diagnosis import diagnose
 from stockfc_assets.defs.instance import TERMINAL_LOG, materialized, open_instance, run_job
 from stockfc_assets.defs.partitions import month_of, next_month
 from stockfc_assets.defs.resources import Platform, open_settings
+from stockfc_assets.defs.status import status_document
 from stockfc_assets.errors import DataError, InputError, RunError
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.forecasts.daily import LATEST, DailyForecaster, session_and_month
@@ -32,21 +34,6 @@ from stockfc_assets.forecasts.session_record import session_record, superseded_f
 from stockfc_assets.market.collect import unanswered
 from stockfc_assets.market.quality.session import QUALITY
 from stockfc_assets.settings import Settings
-
-ASSETS = {
-    "raw_ohlcv": ".parquet",
-    "weekly_features": ".parquet",
-    "universe_enrichment": ".parquet",
-    "training_panel": ".arrow",
-    "trained_model": ".safetensors",
-    "champion_model": ".json",
-    "baseline_forecasts": ".parquet",
-    "daily_predictions": ".parquet",
-    "forecast_scores": ".json",
-    "backtest": ".json",
-    "forecast_report": ".html",
-}
-SHOWN_RUNS = 5
 
 
 @contextmanager
@@ -248,13 +235,14 @@ class Workbench:
 
     def _materialize(self, asset: str, keys: Sequence[str]) -> None:
         """Materialises one asset alone, over a partition or a range."""
-        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-        where = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": tags}
+        span = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+        where = {"partition_key": keys[0]} if len(keys) == 1 else {}
         result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
             asset_selection=[dg.AssetKey(asset)],
             run_config=TERMINAL_LOG,
             raise_on_error=False,
+            tags=terminal_tags() | ({} if where else span),
             **where,
         )
         if not result.success:
@@ -319,30 +307,7 @@ class Workbench:
         return self.platform.warehouse.store.location(f"forecast_report/{key}.html")
 
     def status(self) -> dict[str, Any]:
-        """What is stored, which model serves, the newest forecast, the last runs."""
-        warehouse = self.platform.warehouse
-        stored = {asset: warehouse.partitions(asset, suffix) for asset, suffix in ASSETS.items()}
-        champions = stored["champion_model"]
-        champion = warehouse.read_json(f"champion_model/{champions[-1]}.json", remedy="") if champions else None
-        newest = self.newest_session().isoformat()
-        forecasts = stored["daily_predictions"]
-        return {
-            "environment": self.settings.env,
-            "source": self.settings.source,
-            "data_root": str(self.settings.data_root),
-            "newest_finished_session": newest,
-            "newest_forecast": forecasts[-1] if forecasts else None,
-            "forecast_is_current": bool(forecasts) and forecasts[-1] == newest,
-            "champion": champion["model"] if champion else None,
-            "assets": {
-                asset: {"partitions": len(keys), "first": keys[0] if keys else None, "last": keys[-1] if keys else None}
-                for asset, keys in stored.items()
-            },
-            "runs": [
-                {"id": run.run_id, "job": run.job_name, "status": run.status.value, "partition": _partition_of(run)}
-                for run in self.instance.get_runs(limit=SHOWN_RUNS)
-            ],
-        }
+        return status_document(self.platform, self.instance, self.now)
 
     def gate(self, month: dt.date | None) -> dict[str, Any]:
         """The champion record of a month; by default the newest one."""
@@ -393,9 +358,4 @@ class Workbench:
         return backtest_document(result, self.settings.backtest, self.platform.source_label())
 
     def doctor(self) -> list[dict[str, Any]]:
-        return diagnose(self.platform, self.definitions, self.now)
-
-
-def _partition_of(run: dg.DagsterRun) -> str:
-    start, end = (run.tags.get(f"dagster/asset_partition_range_{edge}") for edge in ("start", "end"))
-    return f"{start} to {end}" if start else run.tags.get("dagster/partition", "")
+        return diagnose(self.platform, self.definitions, self.instance, self.now)

@@ -80,6 +80,9 @@ class LocalStore:
     def map(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> Sequence[Answer]:
         return [function(item) for item in items]
 
+    def written_behind(self, items: Iterable[Item]) -> Iterator[Item]:
+        return iter(items)
+
     @contextlib.contextmanager
     def near(self, key: str) -> Iterator[Path]:
         path = self.local_path(key)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from stockfc_assets.errors import ConfigError, StorageError
 from stockfc_assets.running_settings import S3Storage
+from stockfc_assets.storage.behind import WriteBehind
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -38,16 +39,19 @@ class S3Store:
     def __init__(self, settings: S3Storage) -> None:
         self.settings = settings
         self.prefix = f"{settings.prefix}/" if settings.prefix else ""
+        self._behind = WriteBehind(self._put, settings.connections)
 
     # --- one file -----------------------------------------------------------------------------------------------------
 
     def read_bytes(self, key: str) -> bytes:
+        self._behind.settle(key)
         return self._ask(key, lambda: self._whole_body(key))
 
     def write_bytes(self, key: str, data: bytes) -> None:
-        self._ask(key, lambda: self.client.put_object(**self._object(key), Body=data, **self._encryption))
+        self._behind.send(key, data)
 
     def replace_if(self, key: str, data: bytes, version: str | None) -> bool:
+        self._behind.settle(key)
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         request = {**self._object(key), **self._encryption, **condition}
         try:
@@ -60,6 +64,7 @@ class S3Store:
         return self.version(key) is not None
 
     def version(self, key: str) -> str | None:
+        self._behind.settle(key)
         try:
             return str(self._ask(key, lambda: self.client.head_object(**self._object(key)))["ETag"])
         except FileNotFoundError:
@@ -74,6 +79,7 @@ class S3Store:
             raise self._no_bucket("") from None
 
     def delete(self, key: str) -> None:
+        self._behind.settle(key)
         self._ask(key, lambda: self.client.delete_object(**self._object(key)))
 
     @contextlib.contextmanager
@@ -94,6 +100,7 @@ class S3Store:
     def sizes(self, prefix: str) -> Mapping[str, int]:
         """As `Store.sizes`. One request tells 1,000 names: of a folder that holds more, the names that begin alike up to
         their first hyphen (those of a year) are asked for side by side."""
+        self._behind.settle()
         folder = f"{prefix.rstrip('/')}/"
         page = self._page(folder)
         found = _sizes(page)
@@ -111,7 +118,11 @@ class S3Store:
         with ThreadPoolExecutor(self.settings.connections) as pool:
             return list(pool.map(function, items))
 
+    def written_behind(self, items: Iterable[Item]) -> Iterator[Item]:
+        return self._behind.follow(items)
+
     def scan_source(self, key: str) -> str:
+        self._behind.settle(key)
         return self.location(key)
 
     def scan_options(self) -> dict[str, Any]:
@@ -157,6 +168,9 @@ class S3Store:
     def _encryption(self) -> dict[str, str]:
         chosen = {"ServerSideEncryption": self.settings.encryption, "SSEKMSKeyId": self.settings.kms_key}
         return {name: value for name, value in chosen.items() if value is not None}
+
+    def _put(self, key: str, data: bytes) -> None:
+        self._ask(key, lambda: self.client.put_object(**self._object(key), Body=data, **self._encryption))
 
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self.settings.bucket, "Key": f"{self.prefix}{key}"}

@@ -1,6 +1,6 @@
 """The interface of a store: keys are relative POSIX paths, values are whole files."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -49,6 +49,11 @@ class Store(Protocol):
 
     def map(self, function: Callable[[Item], Answer], items: Iterable[Item]) -> Sequence[Answer]:
         """``function`` of each item, in order; as many at once as the store answers well. The first error is raised."""
+        ...
+
+    def written_behind(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items of a generator that writes files as it makes them, each in order once its own files are stored; a
+        remote store writes many side by side meanwhile. What is read in between is never older than what was written."""
         ...
 
     def near(self, key: str) -> AbstractContextManager[Path]:

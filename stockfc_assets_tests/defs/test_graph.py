@@ -105,8 +105,8 @@ def test_every_kind_of_defect_is_a_check_of_its_own_that_says_what_to_do(definit
             assert defect.remedy in specs[defect.name].description
 
 
-def test_sensors_watch_the_universe_and_missed_sessions(definitions):
-    assert {sensor.name for sensor in definitions.sensors} == {"universe_changed", "missing_sessions"}
+def test_sensors_watch_the_universe_missed_sessions_and_what_is_wrong(definitions):
+    assert {sensor.name for sensor in definitions.sensors} == {"universe_changed", "missing_sessions", "alarms"}
 
 
 def test_definitions_are_loadable(definitions):

@@ -180,9 +180,11 @@ def test_nothing_is_asked_for_while_a_run_is_under_way_and_a_failure_is_retried_
     assert data.skip_message == f"1 sessions are missing, but run {begun.run_id[:8]} is under way"
 
 
-def test_both_start_switched_off_unless_the_environment_says_so(tmp_path):
+def test_all_start_switched_off_unless_the_environment_says_so(tmp_path):
     for active, status in ((False, dg.DefaultSensorStatus.STOPPED), (True, dg.DefaultSensorStatus.RUNNING)):
         config = tiny_config(tmp_path / str(active), schedules={"active": active})
         settings = open_settings({"STOCKFC_CONFIG": str(config), "STOCKFC_DATA": str(tmp_path / "data")})
         sensors = build_definitions(settings).sensors
-        assert [sensor.default_status for sensor in sensors] == [status, status]
+        assert {sensor.name: sensor.default_status for sensor in sensors} == {
+            "universe_changed": status, "missing_sessions": status, "alarms": status,
+        }  # fmt: skip

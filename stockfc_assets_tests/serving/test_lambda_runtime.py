@@ -27,6 +27,8 @@ from stockfc_assets_tests.serving.function_image import (
 from stockfc_assets_tests.serving.runtime_api import started_function
 from stockfc_assets_tests.serving.small_market import MODEL, files, store_market
 
+pytestmark = pytest.mark.service
+
 MEGABYTES = 512
 DATA_MEGABYTES = 400
 FORBIDDEN = {"dagster", "torch", "pandas", "pyarrow", "exchange_calendars", "lightgbm", "sklearn", "scipy", "yfinance"}

@@ -10,6 +10,8 @@ from stockfc_assets.storage import LocalStore
 from stockfc_assets.storage.s3 import S3Store
 from stockfc_assets_tests.local_aws import free_port
 
+pytestmark = pytest.mark.service
+
 PATHS = (
     "/v1/forecasts", "/v1/forecasts/latest", "/v1/forecasts/2024-02-29", "/v1/forecasts/2024-03-02", "/v1/ranking?horizon=3",
     "/v1/tickers/9984.T/history?limit=100", "/v1/track-record", "/v1/backtest", "/v1/models/champion", "/v1/models/2024-03",

@@ -15,19 +15,21 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stockfc_assets.defs.materialization import Written, declared, write_each
+from stockfc_assets.defs.materialization import Written, declared
 from stockfc_assets.defs.partitions import SAME, Grids
-from stockfc_assets.defs.resources import Platform
+from stockfc_assets.defs.spread import Share, spread_asset
 from stockfc_assets.features.weeks import add_months
+from stockfc_assets.running_settings import ExecutionSettings
 from stockfc_assets.tables import BaselineForecasts
 
 GROUP = "evaluation"
 
 
-def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+def build_assets(grids: Grids, execution: ExecutionSettings) -> list[dg.AssetsDefinition]:
     """baseline_forecasts."""
 
-    @dg.asset(
+    @spread_asset(
+        execution,
         **declared(GROUP, grids.months, table=BaselineForecasts),
         kinds={"parquet", "numpy"},
         code_version="1",
@@ -36,24 +38,23 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         description="What no change, drift, momentum, mean reversion, ridge and gradient boosting would have said on the "
         "sessions of the month before, each fitted on what was known when that month began.",
     )
-    def baseline_forecasts(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        yield from write_each(context, sorted(context.partition_keys), lambda key: _forecast(context, platform, key))
+    def baseline_forecasts(share: Share) -> Iterator[tuple[str, Written]]:
+        for key in share.keys:
+            yield key, _forecast(share, key)
 
     return [baseline_forecasts]
 
 
-def _forecast(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
+def _forecast(share: Share, key: str) -> Written:
     from stockfc_assets.evaluation.baselines import evaluate_baselines, fit_baselines, unavailable
     from stockfc_assets.features.panel_file import stored_panel
 
-    warehouse = platform.warehouse
+    warehouse = share.platform.warehouse
     panel = stored_panel(warehouse, key)
     month = add_months(dt.date.fromisoformat(key), -1)
     for name, why in unavailable().items():
-        context.log.warning(f"{key}: {name} is left out: {why}")
-    fitted = fit_baselines(panel, month, platform.settings.model)
+        share.log.warning(f"{key}: {name} is left out: {why}")
+    fitted = fit_baselines(panel, month, share.platform.settings.model)
     table = evaluate_baselines(panel, month, fitted)
     learnt = {name: model.summary() for name, model in fitted.items()}
     version = warehouse.write_table("baseline_forecasts", key, table, record=learnt)

@@ -10,13 +10,14 @@ from typing import Any
 
 import dagster as dg
 
-from stockfc_assets.defs.materialization import Written, declared, scores_table, write_each
+from stockfc_assets.defs.materialization import Written, declared, scores_table
 from stockfc_assets.defs.partitions import Grids, history_before, up_to
-from stockfc_assets.defs.resources import Platform
+from stockfc_assets.defs.spread import Share, spread_asset
 from stockfc_assets.evaluation.backtest import LONG_ONLY, LONG_SHORT
 from stockfc_assets.evaluation.backtest_record import month_backtest, rankings_before
 from stockfc_assets.evaluation.record import baselines_before, published_before
 from stockfc_assets.evaluation.record import forecast_scores as score_published
+from stockfc_assets.running_settings import ExecutionSettings
 from stockfc_assets.storage.warehouse import document_bytes
 from stockfc_assets.terminal_record import backtest_table
 
@@ -31,10 +32,11 @@ FIGURES = (
 """Of long-only and long-short, as numbers of their own: Dagster draws them over the months."""
 
 
-def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+def build_assets(grids: Grids, execution: ExecutionSettings) -> list[dg.AssetsDefinition]:
     """forecast_scores, backtest."""
 
-    @dg.asset(
+    @spread_asset(
+        execution,
         **declared(GROUP, grids.months),
         kinds={"json", "polars"},
         code_version="2",
@@ -47,21 +49,17 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         "per horizon and overall, by sector, year and model, and beside the baselines. Published as "
         "forecast_scores/{month}.json.",
     )
-    def forecast_scores(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        keys = sorted(context.partition_keys)
-        published = published_before(platform.warehouse, platform.calendar, dt.date.fromisoformat(keys[-1]))
-
-        def write(key: str) -> Written:
+    def forecast_scores(share: Share) -> Iterator[tuple[str, Written]]:
+        platform = share.platform
+        published = published_before(platform.warehouse, platform.calendar, dt.date.fromisoformat(share.keys[-1]))
+        for key in share.keys:
             month = dt.date.fromisoformat(key)
             document = score_published(published, month, baselines_before(platform.warehouse, month))
             version = platform.warehouse.write_file(f"forecast_scores/{key}.json", document_bytes(document))
-            return Written(version, metadata=_scores_metadata(document))
+            yield key, Written(version, metadata=_scores_metadata(document))
 
-        yield from write_each(context, keys, write)
-
-    @dg.asset(
+    @spread_asset(
+        execution,
         **declared(GROUP, grids.months),
         kinds={"json", "numpy"},
         code_version="1",
@@ -73,18 +71,13 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         "long-short, long-only, the equal-weighted universe and the benchmark (rules: config/backtest.yaml). Published "
         "as backtest/{month}.json.",
     )
-    def backtest(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        keys = sorted(context.partition_keys)
-        rankings = rankings_before(platform.warehouse, platform.calendar, dt.date.fromisoformat(keys[-1]))
-
-        def write(key: str) -> Written:
+    def backtest(share: Share) -> Iterator[tuple[str, Written]]:
+        platform = share.platform
+        rankings = rankings_before(platform.warehouse, platform.calendar, dt.date.fromisoformat(share.keys[-1]))
+        for key in share.keys:
             document = month_backtest(rankings, dt.date.fromisoformat(key), platform.settings, platform.source_label())
             version = platform.warehouse.write_file(f"backtest/{key}.json", document_bytes(document))
-            return Written(version, metadata=_backtest_metadata(document))
-
-        yield from write_each(context, keys, write)
+            yield key, Written(version, metadata=_backtest_metadata(document))
 
     return [forecast_scores, backtest]
 

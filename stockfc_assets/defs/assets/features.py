@@ -11,95 +11,70 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
+from stockfc_assets.defs.materialization import Written, declared
 from stockfc_assets.defs.partitions import FEATURE_LOOKBACK, Grids, history_before
 from stockfc_assets.defs.resources import Platform
+from stockfc_assets.defs.spread import Share, spread_asset
 from stockfc_assets.features.names import HORIZONS, WEEKLY_FEATURES
 from stockfc_assets.features.panel import build_panel
 from stockfc_assets.features.panel_file import panel_bytes
-from stockfc_assets.features.weekly import LOOKBACK_SESSIONS, weekly_features
+from stockfc_assets.features.session_features import write_features
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.collect import parts
+from stockfc_assets.running_settings import ExecutionSettings
 from stockfc_assets.tables import UniverseEnrichment, WeeklyFeatures
 
 GROUP = "features"
 
 
-def build_assets(grids: Grids, history_months: int) -> list[dg.AssetsDefinition]:
+def build_assets(grids: Grids, history_months: int, execution: ExecutionSettings) -> list[dg.AssetsDefinition]:
     """weekly_features, training_panel."""
 
-    @dg.asset(
+    @spread_asset(
+        execution,
         **declared(GROUP, grids.sessions, table=WeeklyFeatures),
-        name="weekly_features",
         kinds={"parquet", "polars"},
         code_version="1",
         deps=["universe", dg.AssetDep("raw_ohlcv", partition_mapping=FEATURE_LOOKBACK)],
         description="The 23 features of the week so far, as of a session. One row per ticker that traded; from prices "
         "adjusted for the splits known at that session. Needs about 53 weeks before it; null where there is less.",
     )
-    def weekly_features_asset(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        yield from _compute_features(context, platform)
+    def weekly_features(share: Share) -> Iterator[tuple[str, Written]]:
+        yield from share.platform.warehouse.store.written_behind(_features_of(share.platform, share.keys))
 
-    @dg.asset(
+    @spread_asset(
+        execution,
         **declared(GROUP, grids.months),
         kinds={"arrow", "numpy"},
         code_version="1",
         deps=[
             "universe",
-            dg.AssetDep(weekly_features_asset, partition_mapping=history_before(history_months)),
+            dg.AssetDep(weekly_features, partition_mapping=history_before(history_months)),
             dg.AssetDep("raw_ohlcv", partition_mapping=history_before(history_months)),
             dg.AssetDep("universe_enrichment", partition_mapping=history_before(history_months)),
         ],
         description="What training of a month may read: dense arrays of features, facts, positions and forward log "
         "returns [ticker, session, 12], only what was known before the month began. Arrow IPC, memory-mapped.",
     )
-    def training_panel(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        yield from _build_panels(context, platform, history_months)
+    def training_panel(share: Share) -> Iterator[tuple[str, Written]]:
+        yield from _build_panels(share.platform, share.keys, history_months)
 
-    return [weekly_features_asset, training_panel]
+    return [weekly_features, training_panel]
 
 
-def _compute_features(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
-    """Computes the run's sessions, a bounded part of a long range at a time, and writes them one by one."""
-    sessions = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
-    with partition_log(context) as log:
-        for part in parts(sessions, len(platform.known_tickers())):
-            for key, written in _features_of(platform, part):
-                log.add(key, written)
-    yield from log.results()
+def _features_of(platform: Platform, keys: Sequence[str]) -> Iterator[tuple[str, Written]]:
+    """Computes sessions, as many at once as memory allows, and writes them one by one."""
+    for part in parts([dt.date.fromisoformat(key) for key in keys], len(platform.known_tickers())):
+        for written in write_features(platform.warehouse, platform.settings, platform.calendar, part):
+            cells = written.rows.height * len(WEEKLY_FEATURES)
+            nulls = sum(written.rows.select(WEEKLY_FEATURES).null_count().row(0)) if cells else 0
+            metadata = {"null_share": nulls / cells if cells else 0.0}
+            yield written.session.isoformat(), Written(written.data_version, written.rows.height, metadata)
 
 
-def _features_of(platform: Platform, targets: Sequence[dt.date]) -> Iterator[tuple[str, Written]]:
-    """Computes ``targets`` at once and writes them one by one."""
-    raw = platform.raw_between(platform.calendar.before(targets[0], LOOKBACK_SESSIONS), targets[-1])
-    frame = weekly_features(
-        raw,
-        targets,
-        platform.calendar.sessions,
-        platform.settings.universe,
-        benchmark=platform.settings.benchmark,
-    )
-    by_session = {key[0].isoformat(): rows for key, rows in frame.partition_by("session", as_dict=True).items()}
-    empty = frame.clear()
-
-    for target in targets:
-        key = target.isoformat()
-        rows = by_session.get(key, empty)
-        version = platform.warehouse.write_table("weekly_features", key, rows)
-        cells = rows.height * len(WEEKLY_FEATURES)
-        nulls = sum(rows.select(WEEKLY_FEATURES).null_count().row(0)) if cells else 0
-        yield key, Written(version, rows.height, {"null_share": nulls / cells if cells else 0.0})
-
-
-def _build_panels(
-    context: dg.AssetExecutionContext, platform: Platform, history_months: int
-) -> Iterator[dg.MaterializeResult]:
-    """Reads what the run's months know together, and writes one panel per month."""
-    months = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
+def _build_panels(platform: Platform, keys: Sequence[str], history_months: int) -> Iterator[tuple[str, Written]]:
+    """Reads what the months ``keys`` know together, and writes one panel per month."""
+    months = [dt.date.fromisoformat(key) for key in keys]
     start = add_months(months[0], -history_months)
     sessions = platform.sessions_between(start, months[-1] - dt.timedelta(days=1))
     features = platform.warehouse.read_tables("weekly_features", sessions)
@@ -143,4 +118,5 @@ def _build_panels(
             },
         )
 
-    yield from write_each(context, [month.isoformat() for month in months], write)
+    for key in keys:
+        yield key, write(key)

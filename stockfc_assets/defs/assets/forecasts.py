@@ -20,11 +20,9 @@ from stockfc_assets.defs.partitions import (
     SAME,
     SEQUENCE_LOOKBACK,
     Grids,
-    month_of,
     sessions_before,
 )
 from stockfc_assets.defs.resources import Platform
-from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.tables import Predictions
 
 GROUP = "forecasts"
@@ -85,27 +83,15 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
 
 
 def _forecast(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult]:
-    """Forecasts the run's sessions; what a month's forecasts carry of the past is read once per month."""
-    from stockfc_assets.evaluation.intervals import interval_target
-    from stockfc_assets.evaluation.record import published_before
-    from stockfc_assets.evaluation.scores import track_record
-    from stockfc_assets.forecasts.daily import DailyForecaster
+    """Forecasts the run's sessions."""
+    from stockfc_assets.evaluation.daily_run import DailyRun
     from stockfc_assets.forecasts.models import champion_for
 
-    forecaster = DailyForecaster(
-        platform.warehouse, platform.settings, platform.calendar, source=platform.source_label()
-    )
-    records: dict[dt.date, dict[str, Any]] = {}
-    targets: dict[dt.date, IntervalTarget] = {}
+    run = DailyRun(platform.warehouse, platform.settings, platform.calendar)
     with partition_log(context) as log:
         for key in sorted(context.partition_keys):
             session = dt.date.fromisoformat(key)
-            month = month_of(session)
-            if month not in records:
-                published = published_before(platform.warehouse, platform.calendar, month)
-                records[month] = track_record(published.forecasts, published.raw, known_before=month)
-                targets[month] = interval_target(published, month, platform.settings.model.interval)
-            forecast = forecaster.forecast(session, track_record=records[month], target=targets[month])
+            forecast = run.publish(session)
             reason = champion_for(platform.warehouse, session)["reason"]
             log.add(key, _describe(forecast.document, forecast.data_version, forecast.table.height, reason))
     yield from log.results()

@@ -128,8 +128,9 @@ def _fetch_sessions(
     collector = PriceCollector(
         platform.warehouse, platform.source, platform.calendar, say=context.log.info, warn=context.log.warning
     )
+    collecting = collector.collect(sessions, platform.fetched_tickers(sessions[0]), refetch=refetch)
     with partition_log(context) as log:
-        for collected in collector.collect(sessions, platform.fetched_tickers(sessions[0]), refetch=refetch):
+        for collected in platform.warehouse.store.written_behind(collecting):
             log.add(collected.session.isoformat(), _describe(collected, platform.source.label))
     yield from log.results()
 

@@ -7,7 +7,7 @@ Concept: https://docs.dagster.io/guides/build/partitions-and-backfills
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,16 +15,21 @@ import dagster as dg
 import numpy as np
 
 from stockfc_assets.charts import as_markdown_image, loss_curve
-from stockfc_assets.defs.materialization import Written, declared, partition_log, write_each
+from stockfc_assets.defs.materialization import Written, declared, write_each
 from stockfc_assets.defs.partitions import PREVIOUS, SAME, WITH_PREVIOUS, Grids, history_before, month_of
 from stockfc_assets.defs.resources import Platform
-from stockfc_assets.errors import InputError
+from stockfc_assets.defs.spread import Share, spread_asset
+from stockfc_assets.errors import DataError, InputError
 from stockfc_assets.evaluation.gate import EVIDENCE_MONTHS, chosen_by_hand, decide, roll_back, undecided, with_rollbacks
 from stockfc_assets.forecasts.models import champion_before, champion_of, model_files
+from stockfc_assets.running_settings import ExecutionSettings
 from stockfc_assets.storage.warehouse import content_version, document_bytes
 
 GROUP = "models"
 PARITY_SAMPLES = 64
+
+Cards = dict[str, dict[str, Any]]
+"""Model cards by month key."""
 
 
 class RollBack(dg.Config):
@@ -34,10 +39,13 @@ class RollBack(dg.Config):
     reason: str = ""
 
 
-def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
+def build_assets(grids: Grids, execution: ExecutionSettings) -> list[dg.AssetsDefinition]:
     """trained_model, onnx_model, champion_model."""
 
-    @dg.asset(
+    @spread_asset(
+        execution,
+        cut=_lines,
+        mend=_train_again,
         **declared(GROUP, grids.months),
         kinds={"torch"},
         code_version="3",
@@ -49,15 +57,15 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         description="Network weights (safetensors) and model card of a month, from data before the month. Fine-tuned from "
         "the newest earlier model that passed its guards; trained in full where there is none, and regularly.",
     )
-    def trained_model(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        with partition_log(context) as log:
-            for key in sorted(context.partition_keys):
-                log.add(key, _train(context, platform, key))
-        yield from log.results()
+    def trained_model(share: Share) -> Iterator[tuple[str, Written]]:
+        # Of this run's months only those of the own share: what is stored of the others may be about to change.
+        cards = _cards_before(share.platform, share.run_keys[0])
+        for key in share.keys:
+            written, cards[key] = _train(share, cards, key)
+            yield key, written
 
-    @dg.asset(
+    @spread_asset(
+        execution,
         **declared(GROUP, grids.months),
         kinds={"onnx"},
         code_version="2",
@@ -68,10 +76,9 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
         description="The model as one ONNX file with a dynamic batch (raw features in, log returns of 12 horizons out) and "
         "its card as JSON: features in order, sectors, window, data versions, hashes, scores.",
     )
-    def onnx_model(
-        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
-    ) -> Iterator[dg.MaterializeResult]:
-        yield from write_each(context, sorted(context.partition_keys), lambda key: _export(platform, key))
+    def onnx_model(share: Share) -> Iterator[tuple[str, Written]]:
+        for key in share.keys:
+            yield key, _export(share.platform, key)
 
     @dg.asset(
         **declared(GROUP, grids.months),
@@ -112,8 +119,19 @@ def _judge(context: dg.AssetExecutionContext, platform: Platform, key: str) -> W
     champion = champion_before(warehouse, month)
     evidence = evidence_before(warehouse, panel, month, against=chosen_by_hand(champion))
     decided = decide(month, card, guard_failures(card["guards"], settings.model.guards), champion, evidence)
-    standing = champion_of(warehouse, month) or {}
-    return _write_champion(platform, key, with_rollbacks(decided, standing.get("rollbacks", [])))
+    return _write_champion(platform, key, with_rollbacks(decided, _standing_rollbacks(context, platform, month)))
+
+
+def _standing_rollbacks(context: dg.AssetExecutionContext, platform: Platform, month: dt.date) -> list[dict[str, Any]]:
+    """The roll-backs of the record that is replaced; none, with a warning, where it is damaged: judging again heals it."""
+    try:
+        standing = champion_of(platform.warehouse, month) or {}
+    except DataError as error:
+        context.log.warning(
+            f"{error}: done now; a roll-back that stood in it is lost, `stockfc rollback` makes it again"
+        )
+        return []
+    return standing.get("rollbacks", [])
 
 
 def _roll_back(platform: Platform, key: str, config: RollBack) -> Written:
@@ -166,7 +184,31 @@ def _write_champion(platform: Platform, key: str, record: dict[str, Any]) -> Wri
     )
 
 
-def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> Written:
+def _lines(platform: Platform, keys: Sequence[str]) -> list[list[str]]:
+    """Months that can be trained side by side, each with those fine-tuned from it, as far as can be told before."""
+    from stockfc_assets.models.parents import expected_lines
+
+    return expected_lines(_cards_before(platform, keys[0]), keys, platform.settings.model)
+
+
+def _train_again(share: Share) -> Iterator[tuple[str, Written]]:
+    """Months that did not continue from the model that they should have, as one before failed its guards."""
+    from stockfc_assets.models.parents import find_parent
+
+    cards = _cards_before(share.platform, share.run_keys[0])
+    for key in share.keys:
+        found = _card(share.platform, key)
+        parent = find_parent(cards, dt.date.fromisoformat(key), share.platform.settings.model)
+        if found["parent"] == (cards[parent]["model_id"] if parent else None):
+            cards[key] = found
+            continue
+        share.log.info(f"{key}: again, now that the models before it are known")
+        written, cards[key] = _train(share, cards, key)
+        yield key, written
+
+
+def _train(share: Share, cards: Mapping[str, Mapping[str, Any]], key: str) -> tuple[Written, dict[str, Any]]:
+    """The month's model, given the ``cards`` of the months before; what was written, and its card."""
     from stockfc_assets.features.panel_file import stored_panel
     from stockfc_assets.models.checkpoint import checkpoint_bytes, load_checkpoint
     from stockfc_assets.models.fine_tuning import fine_tune
@@ -174,44 +216,41 @@ def _train(context: dg.AssetExecutionContext, platform: Platform, key: str) -> W
     from stockfc_assets.models.training import train_full
 
     month = dt.date.fromisoformat(key)
-    settings = platform.settings.model
-    warehouse = platform.warehouse
+    settings = share.platform.settings.model
+    warehouse = share.platform.warehouse
     panel = stored_panel(warehouse, key)
     panel_bytes = warehouse.read_file(f"training_panel/{key}.arrow", remedy="run it again")
-    cards = _cards_before(platform, month)
     parent_key = find_parent(cards, month, settings)
     began = time.monotonic()
     arguments = {
         "data_versions": {"training_panel": content_version(panel_bytes)},
-        "on_progress": lambda event: context.log.info(f"{key}: {event}"),
+        "on_progress": lambda event: share.log.info(f"{key}: {event}"),
     }
     if parent_key is None:
-        context.log.info(f"{key}: full training on {int(panel.eligible.sum())} samples")
+        share.log.info(f"{key}: full training on {int(panel.eligible.sum())} samples")
         model = train_full(panel, settings, month, **arguments)
     else:
-        context.log.info(f"{key}: fine-tuning the model of {parent_key}")
+        share.log.info(f"{key}: fine-tuning the model of {parent_key}")
         parent = load_checkpoint(
             warehouse.read_file(f"trained_model/{parent_key}.safetensors", remedy="materialise it again"), settings
         )
         model = fine_tune(panel, parent, settings, month, **arguments)
     seconds = time.monotonic() - began
     best = next(epoch["epoch"] for epoch in model.card["history"] if epoch["best"])
-    context.log.info(
-        f"{key}: kept the weights of epoch {best}; trained {len(model.card['history'])} in {seconds:.0f} s"
-    )
+    share.log.info(f"{key}: kept the weights of epoch {best}; trained {len(model.card['history'])} in {seconds:.0f} s")
     version = warehouse.write_file(f"trained_model/{key}.safetensors", checkpoint_bytes(model))
     warehouse.write_file(f"trained_model/{key}.json", document_bytes(model.card))
-    return Written(version, metadata=_training_metadata(model.card, parent_key, seconds))
+    return Written(version, metadata=_training_metadata(model.card, parent_key, seconds)), _card(share.platform, key)
 
 
-def _cards_before(platform: Platform, month: dt.date) -> dict[str, dict[str, Any]]:
-    """Model cards by month key, of the months before ``month``."""
-    keys = platform.warehouse.partitions("trained_model", suffix=".json")
-    return {
-        key: platform.warehouse.read_json(f"trained_model/{key}.json", remedy="materialise it again")
-        for key in keys
-        if dt.date.fromisoformat(key) < month
-    }
+def _cards_before(platform: Platform, key: str) -> Cards:
+    """Cards of the months before ``key``."""
+    stored = platform.warehouse.partitions("trained_model", suffix=".json")
+    return {each: _card(platform, each) for each in stored if each < key}
+
+
+def _card(platform: Platform, key: str) -> dict[str, Any]:
+    return platform.warehouse.read_json(f"trained_model/{key}.json", remedy="materialise it again")
 
 
 def _training_metadata(card: dict[str, Any], parent_key: str | None, seconds: float) -> dict[str, Any]:

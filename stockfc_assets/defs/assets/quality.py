@@ -5,22 +5,19 @@ What does not: any law or threshold. Concept: https://docs.dagster.io/guides/tes
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import polars as pl
 
-from stockfc_assets.defs.materialization import Written, declared, findings_table, partition_log, write_each
+from stockfc_assets.defs.materialization import Written, declared, findings_table, record_all, write_each
 from stockfc_assets.defs.partitions import QUALITY_LOOKBACK, WITH_PREVIOUS, Grids
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.weeks import add_months
 from stockfc_assets.market.collect import parts
-from stockfc_assets.market.findings import FINDINGS_SCHEMA
 from stockfc_assets.market.ingest import FetchRecord
 from stockfc_assets.market.quality.facts import fact_findings
-from stockfc_assets.market.quality.session import QUALITY, SessionQuality
-from stockfc_assets.market.quality.summary import quality_document
-from stockfc_assets.storage.warehouse import document_bytes
+from stockfc_assets.market.quality.session import SessionQuality, write_quality
 
 GROUP = "market"
 
@@ -40,13 +37,8 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     def price_quality(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[dg.MaterializeResult]:
-        sessions = [dt.date.fromisoformat(key) for key in sorted(context.partition_keys)]
-        quality = SessionQuality(platform.warehouse, platform.calendar, platform.settings.quality)
-        with partition_log(context) as log:
-            for part in parts(sessions, len(platform.known_tickers())):
-                for session, rows, findings in quality.examine(part):
-                    log.add(session.isoformat(), _write(platform, session.isoformat(), findings, checked=rows))
-        yield from log.results()
+        judging = _judge_sessions(platform, sorted(context.partition_keys))
+        yield from record_all(context, platform.warehouse.store.written_behind(judging))
 
     @dg.asset(
         **declared(GROUP, grids.months),
@@ -75,9 +67,16 @@ def build_assets(grids: Grids) -> list[dg.AssetsDefinition]:
     return [price_quality, fact_quality]
 
 
+def _judge_sessions(platform: Platform, keys: Sequence[str]) -> Iterator[tuple[str, Written]]:
+    """Examines sessions, as many at once as memory allows, and writes their records one by one."""
+    quality = SessionQuality(platform.warehouse, platform.calendar, platform.settings.quality)
+    for part in parts([dt.date.fromisoformat(key) for key in keys], len(platform.known_tickers())):
+        for session, rows, findings in quality.examine(part):
+            yield session.isoformat(), _write(platform, session.isoformat(), findings, checked=rows)
+
+
 def _write(platform: Platform, name: str, findings: pl.DataFrame, *, checked: int) -> Written:
-    document = quality_document(name, findings.select(FINDINGS_SCHEMA.names()), checked=checked)
-    version = platform.warehouse.write_file(f"{QUALITY}/{name}.json", document_bytes(document))
+    version, document = write_quality(platform.warehouse, name, findings, checked=checked)
     metadata = {"errors": document["errors"], "warnings": document["warnings"]}
     if document["findings"]:
         metadata |= {"defects": document["counts"], "findings": findings_table(document["findings"])}

@@ -1,11 +1,10 @@
 """Checks of the market room: the laws of prices, coverage, and facts.
 
-What belongs here: which law blocks what. What does not: the laws (market/laws.py).
+What belongs here: which law blocks what. What does not: the laws (market/laws.py, market/session_laws.py).
 Concept: https://docs.dagster.io/guides/test/asset-checks
 """
 
 import datetime as dt
-from collections.abc import Sequence
 
 import dagster as dg
 import polars as pl
@@ -13,13 +12,9 @@ import polars as pl
 from stockfc_assets.defs.checks.common import check_each, partitions_of, result
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.features.weeks import add_months
-from stockfc_assets.market.collect import by_reason, parts
-from stockfc_assets.market.ingest import FetchRecord
-from stockfc_assets.market.laws import coverage, price_problems
+from stockfc_assets.market.collect import parts
+from stockfc_assets.market.session_laws import RECENT_SESSIONS, coverage_problems, law_problems
 from stockfc_assets.tables import UniverseEnrichment
-
-RECENT_SESSIONS = 20
-"""A member without a trade in so many sessions is taken as not listed, and is not expected."""
 
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
@@ -33,11 +28,11 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     )
     def price_laws(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
-        tickers, problems = platform.known_tickers(), []
-        for part in parts(keys, len(tickers)):
-            bars = platform.warehouse.read_tables("raw_ohlcv", part, partition_column="partition")
-            problems += [] if bars is None else price_problems(bars, tickers)
-        return result(problems, keys)
+        found = [
+            law_problems(platform.warehouse, platform.settings, part)
+            for part in parts(keys, len(platform.known_tickers()))
+        ]
+        return result([problem for problems in found for problem in problems], keys)
 
     @dg.asset_check(
         asset="raw_ohlcv",
@@ -49,9 +44,11 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.AssetCheckResult:
         keys = partitions_of(context, platform.warehouse.partitions("raw_ohlcv"))
-        tickers = len(platform.known_tickers())
-        problems = [problem for part in parts(keys, tickers) for problem in _coverage_problems(platform, part)]
-        return result(problems, keys)
+        found = [
+            coverage_problems(platform.warehouse, platform.settings, platform.calendar, part)
+            for part in parts(keys, len(platform.known_tickers()))
+        ]
+        return result([problem for problems in found for problem in problems], keys)
 
     @dg.asset_check(
         asset="universe_enrichment",
@@ -79,25 +76,3 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         return check_each(partitions_of(context, platform.warehouse.partitions("universe_enrichment")), find)
 
     return [price_laws, price_coverage, facts_are_dated]
-
-
-def _coverage_problems(platform: Platform, keys: Sequence[str]) -> list[str]:
-    """Every session against its members; prices of the range are read once."""
-    first, last = dt.date.fromisoformat(keys[0]), dt.date.fromisoformat(keys[-1])
-    raw = platform.raw_between(platform.calendar.before(first, RECENT_SESSIONS), last)
-    traded = {session: set(names) for session, names in raw.group_by("session").agg("ticker").iter_rows()}
-    minimum = platform.settings.environment.min_coverage
-    records = platform.warehouse.read_records("raw_ohlcv", keys)
-    problems = []
-    for key in keys:
-        session = dt.date.fromisoformat(key)
-        before = platform.calendar.between(platform.calendar.before(session, RECENT_SESSIONS), session)[:-1]
-        recent = set().union(*(traded.get(day, ()) for day in before))
-        members = platform.settings.universe.members(session)
-        failed = FetchRecord.from_json(records.get(key, {})).failed
-        share, missing = coverage(traded.get(session, ()), recent, members, failed)
-        if share < minimum:
-            reasons = by_reason({name: failed.get(name, "no row") for name in missing})
-            named = "; ".join(f"{tickers} ({reason})" for reason, tickers in reasons.items())
-            problems.append(f"{key}: coverage {share:.1%} is below {minimum:.0%}; no price for {named}")
-    return problems

@@ -1,0 +1,3 @@
+from stockfc_assets.cli.program import main
+
+main()
