@@ -17,7 +17,7 @@ TEN_YEARS = ("2016-11-21", "2026-11-20")
 
 MEASURED = """
 import resource, subprocess, sys
-status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
 print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
 
@@ -39,7 +39,7 @@ def timed(*command: str, data: Path, **environ: str) -> tuple[float, float]:
     )
     status, megabytes = done.stdout.split()
     if int(status):
-        raise RuntimeError(f"{' '.join(command)} ended with {status}")
+        raise RuntimeError(f"{' '.join(command)} ended with {status}: {done.stderr[-1000:]}")
     return time.monotonic() - began, float(megabytes)
 
 

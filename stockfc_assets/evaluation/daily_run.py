@@ -12,7 +12,7 @@ from typing import Any
 
 from stockfc_assets.evaluation.intervals import interval_target
 from stockfc_assets.evaluation.record import published_before
-from stockfc_assets.evaluation.scores import track_record
+from stockfc_assets.evaluation.scores import SCORED, track_record
 from stockfc_assets.forecasts.daily import DailyForecast, DailyForecaster
 from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.market.calendar import TradingCalendar
@@ -36,6 +36,6 @@ class DailyRun:
         return self._forecaster.forecast(session, track_record=record, target=target)
 
     def _read_past(self, month: dt.date) -> tuple[dict[str, Any], IntervalTarget]:
-        published = published_before(self.warehouse, self.calendar, month)
+        published = published_before(self.warehouse, self.calendar, month, columns=SCORED)
         record = track_record(published.forecasts, published.raw, known_before=month)
         return record, interval_target(published, month, self.settings.model.interval)

@@ -25,8 +25,10 @@ def interval_target(published: Published, month: dt.date, settings: IntervalSett
     ``published`` may reach beyond ``month``: what was not known before it changes nothing. Forecasts published for
     another level than ``settings.level`` count as if they had been for this one.
     """
-    outcomes = realised_outcomes(published.raw, published.forecasts, month)
-    return adapted_target(monthly_misses(published.forecasts, outcomes), month, settings)
+    # One horizon after the other, for the memory of a function: see scores.track_record.
+    by_horizon = (published.forecasts.filter(pl.col("horizon") == horizon) for horizon in HORIZONS)
+    misses = [monthly_misses(part, realised_outcomes(published.raw, part, month)) for part in by_horizon]
+    return adapted_target(pl.concat(misses), month, settings)
 
 
 def monthly_misses(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:

@@ -35,16 +35,22 @@ def realised_outcomes(
         if sessions is None
         else pl.Series([day for day in sessions if day < known_before], dtype=pl.Date)
     )
-    matured = forecasts.select(KEY).join(_label_ends(forecasts, days, known_before), on=["session", "horizon"])
+    ends = _label_ends(forecasts, days, known_before)
     ended = bars.select("ticker", last_session="session", last_log_close="log_close").sort("last_session")
-    return (
-        matured.join(bars, on=["ticker", "session"])
+    # One horizon after the other: all at once need many times the memory, which the daily forecast's function lacks.
+    parts = [
+        forecasts.filter(pl.col("horizon") == horizon)
+        .select(KEY)
+        .join(ends.filter(pl.col("horizon") == horizon), on=["session", "horizon"])
+        .join(bars, on=["ticker", "session"])
         .sort("end")
         .join_asof(ended, left_on="end", right_on="last_session", by="ticker", check_sortedness=False)
         .filter(pl.col("last_session") >= pl.col("oldest"), pl.col("last_session") > pl.col("session"))
         .select(*KEY, realised_log_return=pl.col("last_log_close") - pl.col("log_close"))
-        .sort(KEY)
-    )
+        for horizon in forecasts["horizon"].unique().sort()
+    ]
+    nothing = forecasts.select(KEY).clear().with_columns(realised_log_return=pl.lit(None, pl.Float64))
+    return pl.concat([nothing, *parts]).sort(KEY)
 
 
 def _label_ends(forecasts: pl.DataFrame, sessions: pl.Series, known_before: dt.date) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +39,17 @@ class Published:
     raw: pl.DataFrame
 
 
-def published_before(warehouse: Warehouse, calendar: TradingCalendar, month: dt.date) -> Published:
+def published_before(
+    warehouse: Warehouse, calendar: TradingCalendar, month: dt.date, *, columns: Sequence[str] | None = None
+) -> Published:
     """The stored forecasts of which at least the first horizon had matured when ``month`` began, and the prices since.
 
-    Both are empty when there is none. What is read does not change within the month.
+    Both are empty when there is none. What is read does not change within the month. ``columns``: of the forecasts, all
+    by default.
     """
     matured = add_months(month, -1)
     keys = [key for key in warehouse.partitions("daily_predictions") if dt.date.fromisoformat(key) < matured]
-    forecasts = warehouse.read_tables("daily_predictions", keys)
+    forecasts = warehouse.read_tables("daily_predictions", keys, columns=columns)
     if forecasts is None:
         return Published(Predictions.create_empty(), RawOhlcv.create_empty())
     sessions = calendar.between(dt.date.fromisoformat(keys[0]), month - dt.timedelta(days=1))

@@ -73,6 +73,10 @@ _TOTALS = {
 """Sums from which every pooled score follows, so that those of all horizons are sums of theirs."""
 
 
+SCORED = [*KEY, "current_price", "log_return", "lower", "upper"]
+"""What the scores of forecasts need of them."""
+
+
 def scored_samples(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """The forecasts that have an outcome, with it: what all scores are computed from, sorted by horizon, session, ticker.
 
@@ -168,7 +172,11 @@ def track_record(forecasts: pl.DataFrame, raw: pl.DataFrame, *, known_before: dt
     (ISO date: every label ended before it), horizons (12), overall, note (null, or why there are no scores yet). The
     scores are those of `score_samples` without the calibration, which `record.forecast_scores` publishes.
     """
-    scores = score_forecasts(forecasts, realised_outcomes(raw, forecasts, known_before))
+    # One horizon after the other: all at once need several times the memory, which the function of 512 MB lacks.
+    by_horizon = (forecasts.filter(pl.col("horizon") == horizon).select(SCORED) for horizon in HORIZONS)
+    samples = [scored_samples(part, realised_outcomes(raw, part, known_before)) for part in by_horizon]
+    tickers = pl.Enum(forecasts["ticker"].unique().sort())
+    scores = score_samples(pl.concat([part.with_columns(pl.col("ticker").cast(tickers)) for part in samples]))
     for row in (scores["overall"], *scores["horizons"]):
         del row["calibration"]
     return {
