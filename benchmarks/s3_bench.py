@@ -24,7 +24,8 @@ from stockfc_assets_tests.local_aws import REGION, aws_environ, moto_server
 
 SESSION, BEFORE = TEN_YEARS[1], "2026-11-19"
 BUCKET = "stockfc-bench"
-REQUEST = re.compile(r'"(GET|PUT|HEAD|POST|DELETE) (/\S*)')
+REQUEST = re.compile(r'"(?:\x1b\[[0-9;]*m)*(GET|PUT|HEAD|POST|DELETE) (/\S*)')
+"""A line of moto's log; answers other than 200 are in colour."""
 
 
 def main() -> None:

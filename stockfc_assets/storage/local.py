@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stockfc_assets.errors import InputError, StorageError
+from stockfc_assets.storage.store import is_between
 
 STAGING = ".staging"
 LOCKS = ".locks"
@@ -67,12 +68,13 @@ class LocalStore:
             return None
         return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
-    def list(self, prefix: str) -> Sequence[str]:
+    def list(self, prefix: str, *, first: str = "", last: str | None = None) -> Sequence[str]:
         folder = self.local_path(prefix)
         if not folder.is_dir():
             return []
         with os.scandir(folder) as entries:
-            return sorted(f"{prefix.rstrip('/')}/{entry.name}" for entry in entries if entry.is_file())
+            names = [each.name for each in entries if is_between(each.name, first, last) and each.is_file()]
+        return sorted(f"{prefix.rstrip('/')}/{name}" for name in names)
 
     def sizes(self, prefix: str) -> Mapping[str, int]:
         return {key: self.local_path(key).stat().st_size for key in self.list(prefix)}

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from stockfc_assets.errors import ConfigError, StorageError
 from stockfc_assets.running_settings import S3Storage
 from stockfc_assets.storage.behind import WriteBehind
+from stockfc_assets.storage.store import is_between
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -94,8 +95,15 @@ class S3Store:
 
     # --- many files ---------------------------------------------------------------------------------------------------
 
-    def list(self, prefix: str) -> Sequence[str]:
-        return sorted(self.sizes(prefix))
+    def list(self, prefix: str, *, first: str = "", last: str | None = None) -> Sequence[str]:
+        folder = f"{prefix.rstrip('/')}/"
+        if first or last is not None:
+            self._behind.settle()
+            page = self._page(folder, start=first)
+            told = [key.removeprefix(self.prefix) for key in _sizes(page)]
+            if not page["IsTruncated"] or (told and not is_between(told[-1].removeprefix(folder), first, last)):
+                return [key for key in told if is_between(key.removeprefix(folder), first, last)]
+        return sorted(key for key in self.sizes(prefix) if is_between(key.removeprefix(folder), first, last))
 
     def sizes(self, prefix: str) -> Mapping[str, int]:
         """As `Store.sizes`. One request tells 1,000 names: of a folder that holds more, the names that begin alike up to
@@ -189,8 +197,11 @@ class S3Store:
                 time.sleep(FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _page(self, prefix: str, *, delimiter: str = "/", after: str | None = None) -> dict[str, Any]:
+    def _page(self, prefix: str, *, delimiter: str = "/", after: str | None = None, start: str = "") -> dict[str, Any]:
+        """``after``: the token of the page before; ``start``: only names after this one."""
         continuation = {} if after is None else {"ContinuationToken": after}
+        if start:
+            continuation["StartAfter"] = f"{self.prefix}{prefix}{start}"
         wanted = {"Bucket": self.settings.bucket, "Prefix": f"{self.prefix}{prefix}", "Delimiter": delimiter}
         return self._ask(prefix, lambda: self.client.list_objects_v2(**wanted, **continuation))
 

@@ -39,8 +39,12 @@ class Store(Protocol):
         """Removes the file; no error when there is none."""
         ...
 
-    def list(self, prefix: str) -> Sequence[str]:
-        """Keys of the files directly inside the folder ``prefix``, sorted; empty when there is no such folder."""
+    def list(self, prefix: str, *, first: str = "", last: str | None = None) -> Sequence[str]:
+        """Keys of the files directly inside the folder ``prefix``, sorted; empty when there is no such folder.
+
+        Only names that come after ``first`` or begin with it, and before ``last`` or begin with it: of ten years of
+        sessions a remote store need not tell all to tell a few.
+        """
         ...
 
     def sizes(self, prefix: str) -> Mapping[str, int]:
@@ -69,3 +73,8 @@ class Store(Protocol):
     def location(self, key: str) -> str:
         """How to name this file to a person; the root for an empty key."""
         ...
+
+
+def is_between(name: str, first: str, last: str | None) -> bool:
+    """Whether `Store.list` tells ``name`` for these bounds."""
+    return name >= first and (last is None or name <= last or name.startswith(last))

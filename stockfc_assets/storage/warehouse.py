@@ -62,9 +62,11 @@ class Warehouse:
         except ValueError as error:
             raise DataError(f"{self.store.location(key)}: not valid JSON ({error}); {remedy}") from None
 
-    def partitions(self, asset: str, suffix: str = ".parquet") -> list[str]:
-        """Stored partitions of an asset, sorted."""
-        names = (key.rpartition("/")[2] for key in self.store.list(asset))
+    def partitions(
+        self, asset: str, suffix: str = ".parquet", *, first: str = "", last: str | None = None
+    ) -> list[str]:
+        """Stored partitions of an asset, from ``first`` to ``last``, sorted."""
+        names = (key.rpartition("/")[2] for key in self.store.list(asset, first=first, last=last))
         return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
     def read_table(self, asset: str, partition: str) -> pl.DataFrame:
@@ -88,8 +90,7 @@ class Warehouse:
         With ``tickers`` or ``columns``, only their rows and columns are held in memory. With ``partition_column``, a last
         column of that name says which partition holds the row. Raises DataError naming every corrupt partition.
         """
-        stored = set(self.partitions(asset))
-        wanted = [partition for partition in partitions if partition in stored]
+        wanted = self._stored(asset, partitions)
         if not wanted:
             return None
         sources = [self.store.scan_source(table_key(asset, partition)) for partition in wanted]
@@ -113,7 +114,7 @@ class Warehouse:
 
     def read_records(self, asset: str, partitions: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The record of each stored one of ``partitions`` (empty where none was written); corrupt ones are left out."""
-        stored = set(self.partitions(asset))
+        wanted = self._stored(asset, partitions)
         options = self.store.scan_options()
 
         def record(partition: str) -> dict[str, Any] | None:
@@ -123,7 +124,6 @@ class Warehouse:
             except (*UNREADABLE, ValueError):
                 return self._record_of_whole_file(key)
 
-        wanted = [partition for partition in partitions if partition in stored]
         found = zip(wanted, self.store.map(record, wanted), strict=True)
         return {partition: content for partition, content in found if content is not None}
 
@@ -159,6 +159,14 @@ class Warehouse:
                 f"{self.store.location(SOURCE_MARKER)}: this data root holds prices of {_named(found)}; "
                 f"the configured source is {_named(identity)}; set STOCKFC_DATA to another folder, or the source back"
             )
+
+    def _stored(self, asset: str, partitions: Iterable[str]) -> list[str]:
+        """Those of ``partitions`` that are stored, in the same order."""
+        wanted = list(partitions)
+        if not wanted:
+            return []
+        stored = set(self.partitions(asset, first=min(wanted), last=max(wanted)))
+        return [partition for partition in wanted if partition in stored]
 
     def _record_of_whole_file(self, key: str) -> dict[str, Any] | None:
         """None when it is corrupt or gone; a store that fails says so when it is asked for the whole file."""

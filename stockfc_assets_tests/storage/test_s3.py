@@ -51,6 +51,8 @@ def test_after_any_writes_and_deletions_it_answers_as_a_folder_does(bucket, tmp_
 
     for folder in ("a", "ab", "none"):
         assert remote.list(folder) == local.list(folder)
+        for bounds in ({"first": "2024-01-05"}, {"last": "2024-01-04"}, {"first": "2024-01-04", "last": "2024-01-05"}):
+            assert remote.list(folder, **bounds) == local.list(folder, **bounds)
         assert remote.sizes(folder) == local.sizes(folder)
     for key in ("a.json", "a/2024-01-04.parquet", "a/b/c.bin"):
         assert remote.exists(key) == local.exists(key)
@@ -90,6 +92,14 @@ def test_ten_years_of_names_are_listed_by_years_side_by_side(store):
 
     # The first 1,000 names, the years, and the two years that were not told in whole.
     assert count == {"ListObjectsV2": 2 + 2}
+    count.clear()
+    assert store.list("raw_ohlcv", first="2016-03-01", last="2016-03-31") == [key for key in keys if "/2016-03-" in key]
+    assert store.list("raw_ohlcv", first="2017-04-01") == [
+        *keys[keys.index("raw_ohlcv/2017-04-01.parquet") :],
+        "raw_ohlcv/note.txt",
+    ]
+    assert count == {"ListObjectsV2": 2}
+    assert store.list("raw_ohlcv", first="2014-01-02", last="2017-04-14") == keys[1:]
 
 
 def test_a_hundred_sessions_are_scanned_with_their_columns_and_records(store, tmp_path):
