@@ -205,7 +205,10 @@ def alarms_text(looked: Mapping[str, Any]) -> str:
         f"WRONG since {each['began'][:16]} UTC: {' '.join(filter(None, (each['name'], each['subject'])))}: {each['message']}"
         for each in looked["open"]
     ] or ["nothing is wrong"]
-    lines += [f"told {channel} of {count}" for channel, count in looked["told"].items()]
+    lines += [
+        f"told {channel}: {count} {'incident' if count == 1 else 'incidents'}"
+        for channel, count in looked["told"].items()
+    ]
     lines += [f"could not tell {channel}: {why}" for channel, why in looked["failures"].items()]
     return "\n".join(lines if not looked["deferred"] else [*lines, "another evaluator is telling at this moment"])
 

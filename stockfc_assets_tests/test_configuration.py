@@ -188,3 +188,13 @@ def test_dask_without_a_scheduler_is_refused(config):
     edit(config / "environments/local.yaml", lambda content: content.update(execution={"executor": "dask"}))
     with pytest.raises(ConfigError, match=r"execution: executor is dask, but dask_address is missing"):
         load(config)
+
+
+@pytest.mark.parametrize("environment", ["local", "files", "s3"])
+def test_every_environment_hears_the_key_and_the_channels_that_are_set(config, environment):
+    """A key that is set and not asked for would be worse than none."""
+    given = {"STOCKFC_API_KEY": "k", "STOCKFC_ALARM_WEBHOOK": "https://127.0.0.1/h", "STOCKFC_S3_BUCKET": "prices"}
+    files = {"STOCKFC_PRICES": ".", "STOCKFC_SPLITS": "splits.csv"}
+    chosen = load(config, STOCKFC_ENV=environment, **given, **files).environment
+    assert chosen.api.key.get_secret_value() == "k"
+    assert chosen.alarms.webhook_url.get_secret_value() == "https://127.0.0.1/h"

@@ -23,6 +23,8 @@ MEANINGS = {
     RUN_FAILED: "Its partition is not finished; what was stored before still stands.",
     CHECK_FAILED: "What comes after it was not made, so that nobody reads what it found.",
 }
+TEST = "test"
+"""Name of the condition of `stockfc alarms --test`."""
 SHOWN_NEWS = 20
 SHOWN_CHARACTERS = 1500
 
@@ -63,7 +65,7 @@ class Wording:
         if news.kind == "ended":
             lines = [f"OVER: {_named(news)}, after {lasted(incident.duration)}", f"Now: {_cut(incident.ending)}"]
         else:
-            mark = "WRONG" if news.kind == "began" else "STILL WRONG"
+            mark = "TEST" if incident.name == TEST else "WRONG" if news.kind == "began" else "STILL WRONG"
             lines = [f"{mark}: {_named(news)}, seen since {self._clock(incident.began)}", _cut(incident.message)]
             if meaning := MEANINGS.get(incident.name):
                 lines.append(meaning)

@@ -22,15 +22,20 @@ def alarms(test: bool, as_json: bool) -> None:
     """Look whether something is wrong, and tell webhook, SNS topic and log what they were not told yet.
 
     For cron, where Dagster's daemon does not run; docs/alarms.md has the channels and the conditions. Exits with 1 when
-    a channel could not be told.
+    a channel could not be told, when the store cannot be reached, and when --test finds no channel to test.
     """
-    from stockfc_assets.defs.alarms import check_alarms, evaluation_document, try_alarms
+    from stockfc_assets.configuration import load_settings
+    from stockfc_assets.defs.alarms import check_from_terminal, evaluation_document, no_channel, try_alarms
 
-    with workbench() as bench:
-        say = partial(click.echo, err=as_json)
-        looked = try_alarms(bench.platform, say) if test else check_alarms(bench.platform, bench.instance, say)
+    say, settings, lost = partial(click.echo, err=as_json), load_settings(), None
+    if test:
+        looked = try_alarms(settings, say)
+    else:
+        looked, lost = check_from_terminal(workbench, say)
     print_document(evaluation_document(looked), terminal.alarms_text, as_json=as_json)
-    if looked.failures:
+    if nobody := no_channel(settings):
+        click.echo(f"warning: {nobody}", err=True)
+    if looked.failures or lost or (test and nobody):
         sys.exit(RUN_FAILED)
 
 

@@ -27,14 +27,19 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 
+from stockfc_assets.alarms.book import KEY as BOOK
 from stockfc_assets.alarms.book import Evaluation, TextStore, evaluate
 from stockfc_assets.alarms.channels import configured_channels
 from stockfc_assets.alarms.conditions import STORAGE, Condition, conditions
 from stockfc_assets.alarms.incidents import incident_document
-from stockfc_assets.alarms.messages import CHECK_FAILED, RUN_FAILED
+from stockfc_assets.alarms.messages import CHECK_FAILED, RUN_FAILED, TEST
+from stockfc_assets.configuration import load_settings
 from stockfc_assets.defs.failures import failure_messages
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.errors import StorageError
+from stockfc_assets.market.sources import effective_settings
+from stockfc_assets.settings import Settings
+from stockfc_assets.storage import LocalStore, open_store
 
 INTERVAL_SECONDS = 120
 RUN_DAYS = 14
@@ -42,6 +47,7 @@ RUN_DAYS = 14
 RUN_LIMIT = 1000
 RETRY_PATIENCE = dt.timedelta(hours=1)
 """A failed run that Dagster is to start again, and did not for so long, has failed: the daemon is not there."""
+UNREACHABLE = "unreachable"
 SINGLE_ASSETS = "__ASSET_JOB"
 SHOWN_MESSAGES = 3
 
@@ -154,6 +160,40 @@ def check_alarms(platform: Platform, instance: dg.DagsterInstance, say: Callable
     return _evaluate(platform, platform.warehouse.store, [*found, *run_conditions(instance, now)], say)
 
 
+def check_from_terminal(opened: Callable[[], Any], say: Callable[[str], Any]) -> tuple[Evaluation, str | None]:
+    """As `check_alarms`, for cron, and why the store could not be reached (None: it could).
+
+    ``opened`` opens the workbench. A store that cannot be reached is told like everything else, once: this machine
+    remembers it, in `UNREACHABLE` of its data root.
+    """
+    settings = effective_settings(load_settings())
+    platform, memory = Platform(settings), LocalStore(settings.data_root / UNREACHABLE)
+    try:
+        with opened() as bench:
+            looked, lost = check_alarms(bench.platform, bench.instance, say), None
+    except StorageError as error:
+        looked, lost = None, str(error)
+    if lost is None and memory.version(BOOK) is None:
+        return looked, None
+    state = Condition(STORAGE, lost is None, lost or f"{open_store(settings).location('')} can be reached again")
+    try:
+        told = _evaluate(platform, memory, [state], say)
+        if not (told.open or told.failures):
+            memory.delete(BOOK)
+    except StorageError:
+        # Nothing can be remembered here either: told each time is better than never.
+        told = _evaluate(platform, TextStore(), [state], say)
+    return (told if looked is None else replace(looked, failures={**told.failures, **looked.failures})), lost
+
+
+def no_channel(settings: Settings) -> str | None:
+    """What to do where nobody but the log is told; None where somebody is."""
+    alarms = settings.environment.alarms
+    if alarms.webhook_url is not None or alarms.sns_topic is not None:
+        return None
+    return "no channel is configured, only this output tells: set STOCKFC_ALARM_WEBHOOK or STOCKFC_ALARM_TOPIC"
+
+
 def _evaluate(platform: Platform, store: Any, found: Sequence[Condition], say: Callable[[str], Any]) -> Evaluation:
     repeat = platform.settings.environment.alarms.repeat_days
     return evaluate(
@@ -199,10 +239,10 @@ def _store_is_lost(context: dg.SensorEvaluationContext, platform: Platform, lost
     context.update_cursor(memory.text if evaluation.open or evaluation.failures else "")
 
 
-def try_alarms(platform: Platform, say: Callable[[str], Any]) -> Evaluation:
-    """Sends a message that says that it is a test through every channel; nothing of it is kept."""
-    test = Condition("test", False, "somebody ran `stockfc alarms --test`; nothing is wrong")
-    tried = _evaluate(platform, TextStore(), [test], say)
+def try_alarms(settings: Settings, say: Callable[[str], Any]) -> Evaluation:
+    """Sends a message that says that it is a test through every channel; nothing of it is kept, no store is asked."""
+    test = Condition(TEST, False, "somebody ran `stockfc alarms --test`; nothing is wrong")
+    tried = _evaluate(Platform(settings), TextStore(), [test], say)
     return replace(tried, open=())
 
 

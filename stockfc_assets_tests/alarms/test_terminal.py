@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+import yaml
 
 from stockfc_assets.cli import main
 from stockfc_assets_tests.alarms.test_channels import SECRET, receiver
@@ -69,16 +70,50 @@ def test_a_test_message_goes_through_every_channel_and_leaves_nothing(terminal, 
         monkeypatch.setenv("STOCKFC_ALARM_WEBHOOK", url)
         code, out, _ = terminal("alarms", "--test")
         assert code == 0
-        assert "told webhook of 1" in out
-        assert "somebody ran `stockfc alarms --test`; nothing is wrong" in json.loads(got[0][2])["text"]
+        assert "told webhook: 1 incident" in out
+        text = json.loads(got[0][2])["text"]
+        assert "TEST: test" in text
+        assert "somebody ran `stockfc alarms --test`; nothing is wrong" in text
     assert not (tmp_path / "data/alarms").exists()
 
 
-def test_where_incidents_cannot_be_kept_cron_gets_the_cause(terminal, tmp_path):
+def test_a_test_without_a_channel_has_tested_nothing(terminal):
+    code, _, err = terminal("alarms", "--test")
+    assert code == 1
+    assert "no channel is configured, only this output tells: set STOCKFC_ALARM_WEBHOOK" in err
+
+
+def test_where_incidents_cannot_be_kept_that_is_told(terminal, tmp_path):
     (tmp_path / "data").mkdir()
     for blocked in ("alarms", ".locks"):
         (tmp_path / "data" / blocked).write_text("a file where a folder must be")
-        code, _, err = terminal("alarms")
+        code, out, _ = terminal("alarms")
         assert code == 1
-        assert err.startswith(f"Error: {tmp_path}/data/alarms/incidents.json: ")
+        assert f"storage: {tmp_path}/data/alarms/incidents.json: " in out
         (tmp_path / "data" / blocked).unlink()
+
+
+def test_a_bucket_that_cannot_be_reached_is_told_once_and_when_it_is_back(terminal, tmp_path, monkeypatch, bucket):
+    path = tmp_path / "config/environments/s3.yaml"
+    content = yaml.safe_load(path.read_text()) | {"source": "simulated", "universe": "tiny"}
+    content["storage"]["attempts"] = 1
+    path.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("STOCKFC_ENV", "s3")
+    monkeypatch.setenv("STOCKFC_S3_BUCKET", bucket)
+    address = os.environ["AWS_ENDPOINT_URL"]
+    with receiver(200) as (url, got):
+        monkeypatch.setenv("STOCKFC_ALARM_WEBHOOK", url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        for _ in range(2):
+            code, out, _ = terminal("alarms")
+            assert code == 1
+            assert f"storage: s3://{bucket}/" in out
+        assert terminal("alarms", "--test")[0] == 0
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        assert terminal("alarms")[0] == 0
+    texts = [json.loads(each[2])["text"] for each in got]
+    assert "WRONG: storage" in texts[0]
+    assert "TEST: test" in texts[1]
+    assert "WRONG: stale forecast" in texts[2]
+    assert "OVER: storage" in texts[3]
+    assert len(texts) == 4
