@@ -125,7 +125,9 @@ class SnsChannel:
             from botocore.config import Config
             from botocore.exceptions import BotoCoreError, ClientError
         except ModuleNotFoundError:
-            raise DeliveryError("SNS: the package boto3 is not installed; pip install 'stockfc[aws]'") from None
+            raise DeliveryError(
+                "SNS: the package boto3 is not installed; `.venv/bin/pip install -c constraints.txt -e '.[aws]'`"
+            ) from None
         message = self.wording.message(news)
         limits = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
         try:

@@ -85,7 +85,9 @@ def serve(host: str, port: int, workers: int) -> None:
     try:
         from stockfc_assets.serving.server import serve as answer
     except ModuleNotFoundError as error:
-        raise InputError(f"the package {error.name} is not installed; pip install 'stockfc[serving]'") from None
+        raise InputError(
+            f"the package {error.name} is not installed; `.venv/bin/pip install -c constraints.txt -e '.[serving]'`"
+        ) from None
     _require_free_port(port)
     click.echo(f"The API answers at http://{host}:{port}/v1/forecasts/latest (stop with Ctrl-C)")
     answer(host, port, workers)

@@ -16,6 +16,7 @@ import dagster as dg
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.errors import DataError, StockfcError
 from stockfc_assets.forecasts.models import champion_for, model_files
+from stockfc_assets.forecasts.publication import LATEST, read_document
 from stockfc_assets.forecasts.session_record import superseded_forecast
 from stockfc_assets.market.quality.session import QUALITY
 from stockfc_assets.storage import Warehouse
@@ -47,6 +48,7 @@ def diagnose(
         "source": lambda: _source(platform, now),
         "calendar": lambda: _calendar(platform, now),
         "model": lambda: _model(platform, now),
+        "published": lambda: _published(platform),
         "track record": lambda: _track_record(platform),
     }
     findings = []
@@ -105,7 +107,10 @@ def _altered_partitions(
 
     def problem(partition: str) -> str | None:
         version, key = recorded.get(partition, {}).get(VERSION_TAG, ""), VERSIONED_FILES[asset].format(partition)
-        found = content_version(warehouse.store.read_bytes(key))
+        try:
+            found = content_version(warehouse.store.read_bytes(key))
+        except FileNotFoundError:
+            return f"{warehouse.store.location(key)}: missing; materialise {asset} for {partition} again"
         # Dagster's own version of a range of partitions, which a run killed at its very end may leave, is longer.
         if len(version) != len(found) or version == found:
             return None
@@ -172,6 +177,17 @@ def _model(platform: Platform, now: dt.datetime) -> str:
     data, card = model_files(platform.warehouse, dt.date.fromisoformat(f"{champion['month']}-01"))
     OnnxForecaster(data, card, sectors=platform.settings.sectors)
     return f"{champion['id']} ({champion['status']}) serves, trained through {champion['trained_through']}"
+
+
+def _published(platform: Platform) -> str:
+    """What readers get: latest.json, and the newest session's own file. Raises DataError where one is missing or damaged."""
+    sessions = platform.warehouse.partitions("daily_predictions")
+    if not sessions:
+        return "no forecast yet: run `stockfc daily`"
+    for key in (f"predictions/{sessions[-1]}.json", LATEST):
+        data = platform.warehouse.read_file(key, remedy=f"run `stockfc daily --session {sessions[-1]}`")
+        newest = read_document(data, location=platform.warehouse.store.location(key))
+    return f"latest.json is the forecast of {newest.get('session')}, {newest['num_predictions']} stocks"
 
 
 def _track_record(platform: Platform) -> str:

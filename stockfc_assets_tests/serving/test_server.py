@@ -112,7 +112,7 @@ def test_without_the_extra_the_command_says_how_to_get_it(environ):
     code = "import sys; sys.modules['fastapi'] = None; from stockfc_assets.cli import main; main(['serve'])"
     done = subprocess.run([sys.executable, "-c", code], env=environ, cwd=REPO, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "pip install 'stockfc[serving]'" in done.stderr
+    assert "pip install -c constraints.txt -e '.[serving]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -36,7 +36,8 @@ def build_source(settings: Settings, *, now: Callable[[], dt.datetime] = utc_now
         from stockfc_assets.market.sources.yahoo import YahooSource
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"source is 'yahoo', but the package {error.name} is not installed; pip install 'stockfc[yahoo]'"
+            f"source is 'yahoo', but the package {error.name} is not installed; "
+            "`.venv/bin/pip install -c constraints.txt -e '.[yahoo]'`"
         ) from None
     return YahooSource(settings.environment.sources.yahoo, settings.universe, calendar, settings.quality, now=now)
 

@@ -41,7 +41,9 @@ def test_a_missing_yfinance_is_named_with_its_remedy(monkeypatch: pytest.MonkeyP
     for name in [each for each in sys.modules if each.startswith("stockfc_assets.market.sources.yahoo")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "yfinance", None)
-    with pytest.raises(ConfigError, match=r"yfinance is not installed; pip install 'stockfc\[yahoo\]'"):
+    with pytest.raises(
+        ConfigError, match=r"yfinance is not installed; `\.venv/bin/pip install -c constraints.txt -e '\.\[yahoo\]'`"
+    ):
         build_source(settings_for("yahoo"))
 
 
