@@ -94,7 +94,7 @@ def scored_samples(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFr
         .join(outcomes.filter(pl.col("horizon") == horizon).with_columns(ticker), on=KEY)
         .drop_nulls(["log_return", "realised_log_return"])
         .sort("session", "ticker")
-        for horizon in HORIZONS
+        for horizon in forecasts["horizon"].unique().sort().to_list() or HORIZONS
     ]
     return pl.concat(parts)
 
