@@ -35,6 +35,10 @@ def main() -> None:
         "scoring_bench",
         "backtest_bench",
         "walk_forward_bench",
+        "s3_bench",
+        "function_bench",
+        "executor_bench",
+        "storage_bench",
     ):
         print(f"\n{script}")
         done = subprocess.run(

@@ -86,6 +86,7 @@ def _copy(data: Path) -> None:
 def _store_large_market(small: Path, large: Path, config: Path) -> None:
     """4,000 invented tickers over the weeks that a forecast reads, with the small market's model."""
     shutil.copytree(REPO / "config", config)
+    shutil.copy(REPO / "dagster.yaml", config.parent)
     for environment in ("local", "s3"):
         path = config / "environments" / f"{environment}.yaml"
         path.write_text(path.read_text() + "sources: {simulated: {tickers: 4000}}\n")
