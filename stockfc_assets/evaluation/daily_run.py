@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from stockfc_assets.evaluation.intervals import interval_target
+from stockfc_assets.evaluation.outcomes import realised_outcomes
 from stockfc_assets.evaluation.record import published_before
 from stockfc_assets.evaluation.scores import SCORED, track_record
 from stockfc_assets.forecasts.daily import DailyForecast, DailyForecaster
@@ -37,5 +38,6 @@ class DailyRun:
 
     def _read_past(self, month: dt.date) -> tuple[dict[str, Any], IntervalTarget]:
         published = published_before(self.warehouse, self.calendar, month, columns=SCORED)
-        record = track_record(published.forecasts, published.raw, known_before=month)
-        return record, interval_target(published, month, self.settings.model.interval)
+        outcomes = realised_outcomes(published.raw, published.forecasts, month)
+        record = track_record(published.forecasts, outcomes, known_before=month)
+        return record, interval_target(published.forecasts, outcomes, month, self.settings.model.interval)

@@ -12,23 +12,20 @@ import datetime as dt
 
 import polars as pl
 
-from stockfc_assets.evaluation.outcomes import realised_outcomes
-from stockfc_assets.evaluation.record import Published
 from stockfc_assets.features.names import HORIZONS
 from stockfc_assets.forecasts.intervals import IntervalTarget
 from stockfc_assets.model_settings import IntervalSettings
 
 
-def interval_target(published: Published, month: dt.date, settings: IntervalSettings) -> IntervalTarget:
-    """The target of the forecasts of ``month`` (its first day), from the ``published`` ones that matured before it.
+def interval_target(
+    forecasts: pl.DataFrame, outcomes: pl.DataFrame, month: dt.date, settings: IntervalSettings
+) -> IntervalTarget:
+    """The target of the forecasts of ``month`` (its first day), from those published ones that matured before it.
 
-    ``published`` may reach beyond ``month``: what was not known before it changes nothing. Forecasts published for
+    ``forecasts`` and ``outcomes`` as in `monthly_misses`, the outcomes as known before ``month``. Forecasts published for
     another level than ``settings.level`` count as if they had been for this one.
     """
-    # One horizon after the other, for the memory of a function: see scores.track_record.
-    by_horizon = (published.forecasts.filter(pl.col("horizon") == horizon) for horizon in HORIZONS)
-    misses = [monthly_misses(part, realised_outcomes(published.raw, part, month)) for part in by_horizon]
-    return adapted_target(pl.concat(misses), month, settings)
+    return adapted_target(monthly_misses(forecasts, outcomes), month, settings)
 
 
 def monthly_misses(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
@@ -38,15 +35,19 @@ def monthly_misses(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFr
     ``outcomes`` has ticker, session, horizon, realised_log_return. ``month`` is that month's first day; sorted.
     """
     outcome = pl.col("current_price") * pl.col("realised_log_return").exp()
-    return (
-        forecasts.select("ticker", "session", "horizon", "current_price", "lower", "upper")
-        .join(outcomes, on=["ticker", "session", "horizon"])
+    # One horizon after the other, as in `scores.scored_samples`: all at once need several times the memory.
+    parts = [
+        forecasts.filter(pl.col("horizon") == horizon)
+        .select("ticker", "session", "horizon", "current_price", "lower", "upper")
+        .join(outcomes.filter(pl.col("horizon") == horizon), on=["ticker", "session", "horizon"])
         .drop_nulls(["lower", "upper", "realised_log_return"])
         .with_columns(month=pl.col("session").dt.truncate("1mo").dt.offset_by(pl.format("{}mo", "horizon")))
         .group_by("horizon", "month")
         .agg(n=pl.len(), missed=(~outcome.is_between("lower", "upper")).mean())
-        .sort("horizon", "month")
-    )
+        .sort("month")
+        for horizon in HORIZONS
+    ]
+    return pl.concat(parts)
 
 
 def adapted_target(misses: pl.DataFrame, month: dt.date, settings: IntervalSettings) -> IntervalTarget:

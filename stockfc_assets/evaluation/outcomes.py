@@ -37,7 +37,7 @@ def realised_outcomes(
     )
     ends = _label_ends(forecasts, days, known_before)
     ended = bars.select("ticker", last_session="session", last_log_close="log_close").sort("last_session")
-    # One horizon after the other: all at once need many times the memory, which the daily forecast's function lacks.
+    # One horizon after the other: all at once need several times the memory, and the function has 512 MB.
     parts = [
         forecasts.filter(pl.col("horizon") == horizon)
         .select(KEY)

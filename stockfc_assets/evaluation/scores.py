@@ -94,7 +94,7 @@ def scored_samples(forecasts: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFr
         .join(outcomes.filter(pl.col("horizon") == horizon).with_columns(ticker), on=KEY)
         .drop_nulls(["log_return", "realised_log_return"])
         .sort("session", "ticker")
-        for horizon in forecasts["horizon"].unique().sort().to_list() or HORIZONS
+        for horizon in HORIZONS
     ]
     return pl.concat(parts)
 
@@ -165,18 +165,15 @@ def scores_by_model(samples: pl.DataFrame) -> list[dict[str, Any]]:
     return _breakdown(samples, "model_id")
 
 
-def track_record(forecasts: pl.DataFrame, raw: pl.DataFrame, *, known_before: dt.date) -> dict[str, Any]:
+def track_record(forecasts: pl.DataFrame, outcomes: pl.DataFrame, *, known_before: dt.date) -> dict[str, Any]:
     """The scores of all forecasts that had matured before ``known_before``, as published beside every forecast.
 
-    ``forecasts`` (tables.Predictions) and ``raw`` (tables.RawOhlcv) as in `realised_outcomes`. Keys: matured_before
-    (ISO date: every label ended before it), horizons (12), overall, note (null, or why there are no scores yet). The
-    scores are those of `score_samples` without the calibration, which `record.forecast_scores` publishes.
+    ``forecasts`` and ``outcomes`` as in `scored_samples`, the outcomes as known before ``known_before``
+    (`realised_outcomes`). Keys: matured_before (ISO date: every label ended before it), horizons (12), overall, note
+    (null, or why there are no scores yet). The scores are those of `score_samples` without the calibration, which
+    `record.forecast_scores` publishes.
     """
-    # One horizon after the other: all at once need several times the memory, which the function of 512 MB lacks.
-    by_horizon = (forecasts.filter(pl.col("horizon") == horizon).select(SCORED) for horizon in HORIZONS)
-    samples = [scored_samples(part, realised_outcomes(raw, part, known_before)) for part in by_horizon]
-    tickers = pl.Enum(forecasts["ticker"].unique().sort())
-    scores = score_samples(pl.concat([part.with_columns(pl.col("ticker").cast(tickers)) for part in samples]))
+    scores = score_forecasts(forecasts, outcomes)
     for row in (scores["overall"], *scores["horizons"]):
         del row["calibration"]
     return {

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stockfc_assets.evaluation.intervals import adapted_target, interval_target, monthly_misses
+from stockfc_assets.evaluation.outcomes import realised_outcomes
 from stockfc_assets.evaluation.record import Published
 from stockfc_assets.features.names import HORIZONS
 from stockfc_assets.features.weeks import add_months, months_later
@@ -150,12 +151,16 @@ def test_the_target_of_a_month_is_the_same_whatever_came_later() -> None:
     """Half of all outcomes miss. Of the months before March 2020 only February has seen a horizon end, the first."""
     month = D(2020, 3, 1)
     then, later = published(D(2020, 2, 28)), published(D(2020, 6, 30))
-    found = interval_target(then, month, SETTINGS)
+
+    def target(at: Published) -> IntervalTarget:
+        return interval_target(at.forecasts, realised_outcomes(at.raw, at.forecasts, month), month, SETTINGS)
+
+    found = target(then)
     assert found.alpha[0] == pytest.approx(0.2 - 0.1 * 0.3, abs=1e-12)
     assert set(found.alpha[1:]) == {1 - 0.8}
-    assert interval_target(later, month, SETTINGS) == found
+    assert target(later) == found
     empty = Published(Predictions.create_empty(), RawOhlcv.create_empty())
-    assert interval_target(empty, month, SETTINGS) == IntervalTarget.nominal(0.8)
+    assert target(empty) == IntervalTarget.nominal(0.8)
 
 
 # --- realised coverage ------------------------------------------------------------------------------------------------

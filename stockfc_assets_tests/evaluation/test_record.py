@@ -102,7 +102,7 @@ def test_what_is_stored_is_what_is_scored(published, tmp_path):
     assert read.raw["session"].max() == dt.date(2023, 12, 29)
     document = forecast_scores(read, MONTH)
     assert document_bytes(document) == document_bytes(forecast_scores(published, MONTH))
-    record = track_record(read.forecasts, read.raw, known_before=MONTH)
+    record = track_record(read.forecasts, realised_outcomes(read.raw, read.forecasts, MONTH), known_before=MONTH)
     for row in (document["overall"], *document["horizons"]):
         del row["calibration"]
     assert (record["overall"], record["horizons"]) == (document["overall"], document["horizons"])

@@ -166,11 +166,15 @@ def market(sessions: list[dt.date], stocks: int) -> pl.DataFrame:
     return pl.concat(rows)
 
 
+def record_of(forecasts: pl.DataFrame, raw: pl.DataFrame, month: dt.date) -> dict:
+    return track_record(forecasts, realised_outcomes(raw, forecasts, month), known_before=month)
+
+
 def test_without_matured_forecasts_every_score_is_null():
     session = dt.date(2024, 1, 9)
     forecasts, _ = forecasts_and_outcomes([session], 6, list(range(1, 13)))
     for rows, raw in ((forecasts, market([session], 6)), (forecasts.clear(), RawOhlcv.create_empty())):
-        record = track_record(rows, raw, known_before=dt.date(2024, 1, 31))
+        record = record_of(rows, raw, dt.date(2024, 1, 31))
         assert (record["note"], record["matured_before"]) == (NOTHING_MATURED, "2024-01-31")
         assert [row["horizon"] for row in record["horizons"]] == list(range(1, 13))
         for row in [record["overall"], *record["horizons"]]:
@@ -183,11 +187,11 @@ def test_a_track_record_scores_what_matured_and_does_not_depend_on_the_order_of_
     sessions = weekdays(dt.date(2023, 1, 9), 180)
     forecasts, _ = forecasts_and_outcomes(sessions[:100], 8, [1, 2, 12])
     raw = market(sessions, 8)
-    record = track_record(forecasts, raw, known_before=dt.date(2023, 7, 1))
-    shuffled = track_record(
+    record = record_of(forecasts, raw, dt.date(2023, 7, 1))
+    shuffled = record_of(
         forecasts.sample(fraction=1, shuffle=True, seed=1),
         raw.sample(fraction=1, shuffle=True, seed=2),
-        known_before=dt.date(2023, 7, 1),
+        dt.date(2023, 7, 1),
     )
     assert record["note"] is None
     # 9 January to 26 May + 1 month = 26 June; to 30 April + 2 months = 30 June; nothing after 12 months.

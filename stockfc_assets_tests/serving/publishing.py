@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from stockfc_assets.evaluation.backtest_record import month_backtest, rankings_before
+from stockfc_assets.evaluation.outcomes import realised_outcomes
 from stockfc_assets.evaluation.record import baselines_before, forecast_scores, published_before
 from stockfc_assets.evaluation.scores import track_record
 from stockfc_assets.forecasts.predictions import make_predictions
@@ -87,12 +88,14 @@ def publish(
         target=TARGET,
     )
     calendar = trading_calendar(settings.universe.exchange)
-    past = published_before(warehouse, calendar, session.replace(day=1))
+    month = session.replace(day=1)
+    past = published_before(warehouse, calendar, month)
+    outcomes = realised_outcomes(past.raw, past.forecasts, month)
     document = predictions_document(
         frame,
         timestamp=dt.datetime.combine(session, dt.time(23)),
         model=model,
-        track_record=track_record(past.forecasts, past.raw, known_before=session.replace(day=1)),
+        track_record=track_record(past.forecasts, outcomes, known_before=month),
         source=source(settings),
         skipped=[],
         names={stock.ticker: stock.name for stock in settings.universe.stocks},
