@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
@@ -18,6 +18,7 @@ from stockfc_assets import __version__
 from stockfc_assets.market.sources import utc_now
 from stockfc_assets.running_settings import ApiSettings
 from stockfc_assets.serving.metrics import Metrics, Observe
+from stockfc_assets.serving.parameters import known_parameters
 from stockfc_assets.serving.problems import add_problem_handlers
 from stockfc_assets.serving.protection import ApiKey, Bounds, HeadAsGet, RateLimit, SafeHeaders
 from stockfc_assets.serving.published import Published
@@ -64,14 +65,9 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (
-        forecast_routes(shelves),
-        stock_routes(shelves),
-        record_routes(shelves),
-        report_routes(shelves),
-        operation_routes(shelves, Watch(warehouse, settings, clock), metrics),
-    ):
-        app.include_router(router)
+    for routes in (forecast_routes, stock_routes, record_routes, report_routes):
+        app.include_router(routes(shelves), dependencies=[Depends(known_parameters)])
+    app.include_router(operation_routes(shelves, Watch(warehouse, settings, clock), metrics))
     add_problem_handlers(app, store)
     _add_protection(app, api, metrics)
     app.openapi = lambda: _schema(app, with_key=api.key is not None)  # type: ignore[method-assign]

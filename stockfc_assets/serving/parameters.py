@@ -6,8 +6,10 @@ import datetime as dt
 import re
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 from pydantic import BeforeValidator
+
+from stockfc_assets.serving.problems import Problem
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -37,3 +39,12 @@ Sessions = Annotated[int, Query(ge=1, le=1_000, description="Most sessions on a 
 Sessions100 = Annotated[int, Query(ge=1, le=100, description="Most sessions on a page")]
 Horizon = Annotated[int, Query(ge=1, le=12, description="Months ahead")]
 Top = Annotated[int | None, Query(ge=1, le=10_000, description="Only so many of the highest")]
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuses a parameter that the route does not have: misspelt, it would silently be the default."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            allowed = f"known: {', '.join(known)}" if known else "there are none here"
+            raise Problem(422, f"query parameter {name!r}: unknown; {allowed}")
