@@ -10,15 +10,27 @@ import click
 
 from stockfc_assets import terminal, terminal_drift, terminal_record
 from stockfc_assets.cli.common import RUN_FAILED, Date, Month, print_document, workbench
+from stockfc_assets.errors import StorageError
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--check", is_flag=True, help="Exit with 1 when a condition does not hold, for monitoring.")
 def status(as_json: bool, check: bool) -> None:
-    """Show what is stored, which model serves, the newest forecast, what must hold, and the last runs."""
-    with workbench() as bench:
-        state = bench.status()
+    """Show what is stored, which model serves, the newest forecast, what must hold, and the last runs.
+
+    A store that cannot be reached is an error, exit code 1; with --json it is the one condition that is told.
+    """
+    try:
+        with workbench() as bench:
+            state = bench.status()
+    except StorageError as error:
+        if not as_json:
+            raise
+        from stockfc_assets.alarms.conditions import STORAGE
+
+        print_document({"conditions": [{"name": STORAGE, "ok": False, "message": str(error)}]}, str, as_json=True)
+        sys.exit(RUN_FAILED)
     print_document(state, terminal.status_text, as_json=as_json)
     if check and not all(each["ok"] for each in state["conditions"]):
         sys.exit(RUN_FAILED)

@@ -109,6 +109,10 @@ def test_a_bucket_that_cannot_be_reached_is_told_once_and_when_it_is_back(termin
             assert code == 1
             assert f"storage: s3://{bucket}/" in out
         assert terminal("alarms", "--test")[0] == 0
+        code, out, _ = terminal("status", "--json")
+        (condition,) = json.loads(out)["conditions"]
+        assert (code, condition["name"], condition["ok"]) == (1, "storage", False)
+        assert condition["message"].startswith(f"s3://{bucket}/")
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         assert terminal("alarms")[0] == 0
     texts = [json.loads(each[2])["text"] for each in got]
