@@ -30,11 +30,14 @@ from stockfc_assets.defs.failures import failure_messages
 from stockfc_assets.errors import ConfigError, StorageError
 from stockfc_assets.running_settings import S3Storage
 from stockfc_assets.settings import Settings
+from stockfc_assets.storage import open_store
 
 TEMPLATE_BASE = "base_dir: data/dagster"
 """Where dagster.yaml keeps its databases when Dagster is started from the project's folder without `stockfc`."""
 
 LOG_UPLOAD_SECONDS = 30
+
+STORE_MARKER = "store"
 
 JOB_ELSEWHERE = ("stockfc_assets.defs.build", "job_elsewhere")
 """The function by which another process builds a job again."""
@@ -56,7 +59,8 @@ class RunOutcome:
 def prepare_home(settings: Settings) -> Path:
     """Puts the project's dagster.yaml into ``<data root>/dagster``, with that path in it, and points DAGSTER_HOME there.
 
-    A DAGSTER_HOME that the operator has set is left alone. Raises ConfigError when dagster.yaml is missing.
+    A DAGSTER_HOME that the operator has set is left alone. Raises ConfigError when dagster.yaml is missing, or when what
+    the instance there knows is of another bucket.
     """
     if given := os.environ.get("DAGSTER_HOME"):
         return Path(given)
@@ -65,12 +69,28 @@ def prepare_home(settings: Settings) -> Path:
         raise ConfigError(f"{template}: missing; it configures the Dagster instance, or set DAGSTER_HOME to your own")
     home = settings.data_root / "dagster"
     home.mkdir(parents=True, exist_ok=True)
+    _require_store(home, settings)
     content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}") + _compute_logs(settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != content:
         target.write_text(content)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def _require_store(home: Path, settings: Settings) -> None:
+    """An instance records which partitions are stored, so it belongs to one store; the first one leaves its name."""
+    in_bucket = isinstance(settings.environment.storage, S3Storage)
+    # A folder may be moved, its instance with it.
+    store = open_store(settings).location("") if in_bucket else "this folder"
+    marker = home / STORE_MARKER
+    if not marker.is_file():
+        marker.write_text(f"{store}\n")
+    elif (recorded := marker.read_text().strip()) != store:
+        raise ConfigError(
+            f"{marker}: Dagster's record there is of {recorded}, and the configured store is {store}; set STOCKFC_DATA to "
+            "another folder, or the store back"
+        )
 
 
 def _compute_logs(settings: Settings) -> str:
