@@ -269,6 +269,7 @@ def test_a_stand_in_says_so_and_its_prices_are_never_mixed_with_real_ones(folder
 # --- from Yahoo to a forecast ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.service
 def test_a_whole_evening_on_yahoo_and_a_broken_row_keeps_one_stock_out_of_one_forecast(folder):
     with serve(folder, today=D(2024, 2, 29), history_days=400) as yahoo:
         bench = workbench(folder, "data", now=evening(D(2024, 2, 29)))

@@ -1,6 +1,7 @@
 """On a market in which nothing can be predicted no forecaster has skill; where something can, it is found.
 
-Twenty simulated markets, each with prices, facts, network and training of its own seed.
+Twenty simulated markets, each with prices, facts, network and training of its own seed: minutes, so that what asks for
+`of_network` runs with `make test-services`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def of_network() -> Scores:
     return [out_of_sample_scores(simulated_panel(seed), network(seed)) for seed in MARKETS]
 
 
+@pytest.mark.service
 def test_large_t_values_are_as_frequent_as_chance_makes_them(of_network: Scores) -> None:
     """One month ahead: |t| > 2 has probability 0.05, and more than four in twenty 0.003."""
     found = [document["horizons"][0]["rank_ic_hac_t"] for document in of_network]
@@ -39,6 +41,7 @@ def test_large_t_values_are_as_frequent_as_chance_makes_them(of_network: Scores)
     assert sum(t > 2 for t in found) <= 3
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("horizon", [3, 6])
 def test_long_horizons_exceed_the_limit_of_their_few_periods_as_often_as_chance(
     of_network: Scores, horizon: int
@@ -49,6 +52,7 @@ def test_long_horizons_exceed_the_limit_of_their_few_periods_as_often_as_chance(
     assert sum(beyond) <= 6
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("horizon", JUDGED)
 def test_no_rank_ic_and_no_skill_over_all_markets(of_network: Scores, horizon: int) -> None:
     _, t = over_markets(of_network, "rank_ic", horizon)
@@ -58,6 +62,7 @@ def test_no_rank_ic_and_no_skill_over_all_markets(of_network: Scores, horizon: i
     assert t < STUDENT_99
 
 
+@pytest.mark.service
 def test_skill_is_claimed_of_no_market(of_network: Scores) -> None:
     gains = [document["horizons"][0]["skill_hac_t"] for document in of_network]
     assert sum(t > 2 for t in gains) <= 2
@@ -71,6 +76,7 @@ def test_baselines_find_nothing_either(name: str) -> None:
         assert abs(t) < 3.25, f"{name}, {horizon} months"
 
 
+@pytest.mark.service
 def test_what_can_be_predicted_is_found_and_more_of_it_gives_more(of_network: Scores) -> None:
     """The past explains 0, 20 and 60 % of the variance of a month's own return."""
     seeds = range(1, 5)
