@@ -70,7 +70,7 @@ def prepare_home(settings: Settings) -> Path:
     home = settings.data_root / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     _require_store(home, settings)
-    content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}") + _compute_logs(settings)
+    content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}") + _compute_logs(home, settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != content:
         target.write_text(content)
@@ -93,7 +93,7 @@ def _require_store(home: Path, settings: Settings) -> None:
         )
 
 
-def _compute_logs(settings: Settings) -> str:
+def _compute_logs(home: Path, settings: Settings) -> str:
     """Where steps' own output goes, as a part of dagster.yaml: beside the data where that is in a bucket."""
     storage = settings.environment.storage
     if not isinstance(storage, S3Storage):
@@ -102,6 +102,8 @@ def _compute_logs(settings: Settings) -> str:
     config = {
         "bucket": storage.bucket,
         "prefix": f"{storage.prefix}/compute_logs",
+        # Until they are uploaded. By default each run leaves an empty folder in the system's temporary one.
+        "local_dir": str(home / "compute_logs"),
         "skip_empty_files": True,
         "upload_interval": LOG_UPLOAD_SECONDS,
         "upload_extra_args": {name: value for name, value in encryption.items() if value is not None},
