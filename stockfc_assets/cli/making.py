@@ -47,7 +47,11 @@ def daily(session: dt.date | None, start: dt.date | None, end: dt.date | None) -
 
 
 @click.command()
-@click.option("--month", type=Month(), help="Month whose model is made (default: the current one).")
+@click.option(
+    "--month",
+    type=Month(),
+    help="Month whose model is made (default: the current one; at first, the newest session's).",
+)
 @click.option("--from", "start", type=Month(), help="First month of a walk-forward, made in one run.")
 @click.option("--to", "end", type=Month(), help="Last month of the walk (default: the current one).")
 def monthly(month: dt.date | None, start: dt.date | None, end: dt.date | None) -> None:

@@ -153,8 +153,8 @@ class Workbench:
         self.say(f"Report     {self.report(dt.date.fromisoformat(keys[-1]))}")
 
     def monthly(self, start: dt.date | None, end: dt.date | None, *, walk: bool) -> None:
-        """The model of one month, or of every month of a walk, in one run."""
-        first = self.month(start)
+        """The model of one month (by default `due_month`), or of every month of a walk, in one run."""
+        first = self.month(start) if start else self.due_month()
         last = self.month(end) if walk else first
         if last < first:
             raise InputError(f"--to {last:%Y-%m} is before --from {first:%Y-%m}; swap them")
@@ -167,6 +167,20 @@ class Workbench:
         self.say(record["reason"])
         if stale := superseded_forecast(self.platform.warehouse):
             self.say(f"warning: {stale}")
+
+    def due_month(self) -> dt.date:
+        """The current month; or, where no model can serve the newest finished session, that session's.
+
+        The two differ until the month's first session is over, and where prices end earlier.
+        """
+        current, needed = self.month(None), month_of(self.newest_session())
+        if needed >= current or champion_before(self.platform.warehouse, next_month(needed)):
+            return current
+        self.say(
+            f"the newest finished session is of {needed:%Y-%m}, for which no model serves yet: this makes that month's; "
+            f"`stockfc monthly` makes that of {current:%Y-%m} then"
+        )
+        return needed
 
     def roll_back(self, to: dt.date, reason: str) -> None:
         """The model of the month ``to`` serves from today on, by a run that says why."""
