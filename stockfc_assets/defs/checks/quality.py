@@ -84,8 +84,8 @@ def _result(asset: str, defect: Defect, rows: list[dict[str, Any]], keys: Sequen
 
 
 def _headline(rows: list[dict[str, Any]]) -> str:
-    first = rows[0]
+    first, count = rows[0], len(rows)
     return (
-        f"{len(rows)} findings; first: {first['ticker']} {first['session']}: saw {first['seen']}; "
-        f"expected {first['expected']}"
+        f"{count} finding{'' if count == 1 else 's'}; first: {first['ticker']} {first['session']}: "
+        f"saw {first['seen']}; expected {first['expected']}"
     )
