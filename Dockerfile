@@ -45,9 +45,10 @@ FROM base AS code
 # lightgbm is linked against the system's OpenMP, which the slim image lacks. Debian keeps only the newest version of a package.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
-# PyPI's torch for Linux brings 2 GB of CUDA. For a GPU build with: --build-arg TORCH_INDEX=https://pypi.org/simple
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --constraint constraints.txt --index-url "${TORCH_INDEX}" --no-deps torch \
+# PyPI's torch for Linux brings 2 GB of CUDA. Without a GPU build with --build-arg TORCH_INDEX=<the index of CPU builds that
+# PyTorch's install page names>. pip takes an empty variable for none.
+ARG TORCH_INDEX=""
+RUN PIP_INDEX_URL="${TORCH_INDEX}" pip install --constraint constraints.txt --no-deps torch \
     && pip install --constraint constraints.txt --editable '.[train,yahoo,aws,postgres,dask]'
 COPY deploy deploy
 COPY config config
