@@ -199,17 +199,21 @@ def doctor_text(findings: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([*lines, "", "all is well" if not failed else f"{failed} of {len(findings)} checks failed"])
 
 
-def alarms_text(looked: Mapping[str, Any]) -> str:
-    """What `stockfc alarms` prints: what is wrong, who was told of it now, and who could not be told."""
+def alarms_text(looked: Mapping[str, Any], *, test: bool = False) -> str:
+    """What `stockfc alarms` prints: what is wrong, who was told of it now, and who could not be told.
+
+    ``test``: nothing was looked at, and nothing is told again.
+    """
     lines = [
         f"WRONG since {each['began'][:16]} UTC: {' '.join(filter(None, (each['name'], each['subject'])))}: {each['message']}"
         for each in looked["open"]
-    ] or ["nothing is wrong"]
+    ] or ["this was a test; nothing was looked at" if test else "nothing is wrong"]
     lines += [
         f"told {channel}: {count} {'incident' if count == 1 else 'incidents'}"
         for channel, count in looked["told"].items()
     ]
-    lines += [f"could not tell {channel}: {why}" for channel, why in looked["failures"].items()]
+    later = "" if test else "; it is told again at the next look"
+    lines += [f"could not tell {channel}: {why}{later}" for channel, why in looked["failures"].items()]
     return "\n".join(lines if not looked["deferred"] else [*lines, "another evaluator is telling at this moment"])
 
 

@@ -88,7 +88,7 @@ class WebhookChannel:
                 raise DeliveryError(f"webhook: {problem}; check STOCKFC_ALARM_WEBHOOK")
             wait = max(wait, backoff)
             if self._clock() + wait > deadline:
-                raise DeliveryError(f"webhook: {problem}; it is told again at the next evaluation")
+                raise DeliveryError(f"webhook: {problem}")
             self._sleep(wait)
             backoff *= 2
 

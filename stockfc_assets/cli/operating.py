@@ -32,7 +32,7 @@ def alarms(test: bool, as_json: bool) -> None:
         looked = try_alarms(settings, say)
     else:
         looked, lost = check_from_terminal(workbench, say)
-    print_document(evaluation_document(looked), terminal.alarms_text, as_json=as_json)
+    print_document(evaluation_document(looked), partial(terminal.alarms_text, test=test), as_json=as_json)
     if nobody := no_channel(settings):
         click.echo(f"warning: {nobody}", err=True)
     if looked.failures or lost or (test and nobody):

@@ -241,7 +241,7 @@ def _store_is_lost(context: dg.SensorEvaluationContext, platform: Platform, lost
 
 def try_alarms(settings: Settings, say: Callable[[str], Any]) -> Evaluation:
     """Sends a message that says that it is a test through every channel; nothing of it is kept, no store is asked."""
-    test = Condition(TEST, False, "somebody ran `stockfc alarms --test`; nothing is wrong")
+    test = Condition(TEST, False, "somebody ran `stockfc alarms --test`; it says nothing about the forecasts")
     tried = _evaluate(Platform(settings), TextStore(), [test], say)
     return replace(tried, open=())
 

@@ -70,10 +70,12 @@ def test_a_test_message_goes_through_every_channel_and_leaves_nothing(terminal, 
         monkeypatch.setenv("STOCKFC_ALARM_WEBHOOK", url)
         code, out, _ = terminal("alarms", "--test")
         assert code == 0
-        assert "told webhook: 1 incident" in out
+        assert "nothing is wrong" not in out
+        ending = ["this was a test; nothing was looked at", "told log: 1 incident", "told webhook: 1 incident"]
+        assert out.splitlines()[-3:] == ending
         text = json.loads(got[0][2])["text"]
         assert "TEST: test" in text
-        assert "somebody ran `stockfc alarms --test`; nothing is wrong" in text
+        assert "somebody ran `stockfc alarms --test`; it says nothing about the forecasts" in text
     assert not (tmp_path / "data/alarms").exists()
 
 
