@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from stockfc_assets.defs.instance import materialized
 from stockfc_assets.defs.resources import Platform
 from stockfc_assets.errors import DataError, StockfcError
 from stockfc_assets.forecasts.models import champion_for, model_files
@@ -89,11 +90,26 @@ def _stored_data(platform: Platform, instance: dg.DagsterInstance) -> str:
         keys = platform.warehouse.partitions(asset)
         count += len(keys)
         suspects = {*keys[-READ_BACK_SESSIONS:], *platform.warehouse.without_footer(asset)}
+        problems |= _vanished(platform.warehouse, instance, asset, keys)
         problems |= _altered_partitions(platform.warehouse, instance, asset, keys)
         problems |= platform.warehouse.corrupt_partitions(asset, sorted(suspects))
     if problems:
         raise OSError("; ".join(problems.values()))
     return f"{count} partitions hold the bytes that were materialised, the newest {READ_BACK_SESSIONS} of each table read back"
+
+
+def _vanished(
+    warehouse: Warehouse, instance: dg.DagsterInstance, asset: str, partitions: Sequence[str]
+) -> dict[str, str]:
+    """One reason for all partitions that Dagster has recorded and that are not stored: nothing here ever removes them."""
+    gone = sorted(materialized(instance, asset) - set(partitions))
+    if not gone:
+        return {}
+    command = "daily" if asset == "daily_predictions" else "backfill"
+    return {
+        asset: f"{warehouse.store.location(asset)}: {len(gone)} of the partitions that were materialised are gone, from "
+        f"{gone[0]} to {gone[-1]}; restore them, or run `stockfc {command} --from {gone[0]} --to {gone[-1]}`"
+    }
 
 
 def _altered_partitions(

@@ -138,7 +138,7 @@ def test_retry_after_is_kept_and_one_beyond_the_budget_ends_the_attempt():
     impatient = Patience()
     with (
         receiver((429, {"Retry-After": "3600"})) as (url, got),
-        pytest.raises(DeliveryError, match="^webhook: it answered 429$"),
+        pytest.raises(DeliveryError, match=r"^webhook: it answered 429$"),
     ):
         webhook(url, impatient).send(NEWS)
     assert (len(got), impatient.waits) == (1, [])
