@@ -60,11 +60,12 @@ def retention(dry_run: bool, as_json: bool) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 def ui(port: int) -> None:
     """Open Dagster's web server and daemon on loopback, with this data root's instance."""
-    from stockfc_assets.defs.instance import prepare_home
+    from stockfc_assets.defs.instance import open_instance
     from stockfc_assets.defs.resources import open_settings
 
     settings = open_settings()
-    prepare_home(settings)
+    with open_instance(settings):
+        pass  # It is ready, and of this store.
     os.environ["STOCKFC_CONFIG"] = str(settings.config_dir)
     os.environ["STOCKFC_DATA"] = str(settings.data_root)
     workspace = settings.config_dir.parent / "workspace.yaml"

@@ -37,7 +37,8 @@ TEMPLATE_BASE = "base_dir: data/dagster"
 
 LOG_UPLOAD_SECONDS = 30
 
-STORE_MARKER = "store"
+STORE_KEY = "stockfc/store"
+"""Under this key of its own storage an instance knows whose partitions it has recorded."""
 
 JOB_ELSEWHERE = ("stockfc_assets.defs.build", "job_elsewhere")
 """The function by which another process builds a job again."""
@@ -59,8 +60,7 @@ class RunOutcome:
 def prepare_home(settings: Settings) -> Path:
     """Puts the project's dagster.yaml into ``<data root>/dagster``, with that path in it, and points DAGSTER_HOME there.
 
-    A DAGSTER_HOME that the operator has set is left alone. Raises ConfigError when dagster.yaml is missing, or when what
-    the instance there knows is of another bucket.
+    A DAGSTER_HOME that the operator has set is left alone. Raises ConfigError when dagster.yaml is missing.
     """
     if given := os.environ.get("DAGSTER_HOME"):
         return Path(given)
@@ -69,28 +69,12 @@ def prepare_home(settings: Settings) -> Path:
         raise ConfigError(f"{template}: missing; it configures the Dagster instance, or set DAGSTER_HOME to your own")
     home = settings.data_root / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    _require_store(home, settings)
     content = template.read_text().replace(TEMPLATE_BASE, f"base_dir: {home}") + _compute_logs(home, settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != content:
         target.write_text(content)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
-
-
-def _require_store(home: Path, settings: Settings) -> None:
-    """An instance records which partitions are stored, so it belongs to one store; the first one leaves its name."""
-    in_bucket = isinstance(settings.environment.storage, S3Storage)
-    # A folder may be moved, its instance with it.
-    store = open_store(settings).location("") if in_bucket else "this folder"
-    marker = home / STORE_MARKER
-    if not marker.is_file():
-        marker.write_text(f"{store}\n")
-    elif (recorded := marker.read_text().strip()) != store:
-        raise ConfigError(
-            f"{marker}: Dagster's record there is of {recorded}, and the configured store is {store}; set STOCKFC_DATA to "
-            "another folder, or the store back"
-        )
 
 
 def _compute_logs(home: Path, settings: Settings) -> str:
@@ -114,10 +98,15 @@ def _compute_logs(home: Path, settings: Settings) -> str:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The instance of this data root. Raises StorageError when its database fails while it is open, as on a full disk."""
+    """The instance of this data root, or of the operator's DAGSTER_HOME.
+
+    Raises ConfigError when what it has recorded is of another store, StorageError when its database fails while it is
+    open, as on a full disk.
+    """
     home = prepare_home(settings)
     try:
         with dg.DagsterInstance.get() as instance:
+            _require_store(instance, settings)
             end_abandoned_runs(instance)
             allow_training(instance, settings.environment.execution)
             yield instance
@@ -128,6 +117,21 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             f"{home}: Dagster's database failed ({error.orig}; {free:,.1f} MB are free there); make room or mend it, then "
             "run it again: what is stored stays"
         ) from error
+
+
+def _require_store(instance: dg.DagsterInstance, settings: Settings) -> None:
+    """An instance records which partitions are stored, so it belongs to one store; the first one leaves its name."""
+    in_bucket = isinstance(settings.environment.storage, S3Storage)
+    # A folder may be moved, or be mounted elsewhere.
+    store = open_store(settings).location("") if in_bucket else "a folder"
+    recorded = instance.run_storage.get_cursor_values({STORE_KEY}).get(STORE_KEY)
+    if recorded is None:
+        instance.run_storage.set_cursor_values({STORE_KEY: store})
+    elif recorded != store:
+        raise ConfigError(
+            f"Dagster's record in {os.environ['DAGSTER_HOME']} is of {recorded}, and the configured store is {store}; set "
+            "STOCKFC_DATA to another folder (or DAGSTER_HOME, where you have set it), or the store back"
+        )
 
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> set[str]:

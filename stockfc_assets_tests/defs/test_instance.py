@@ -1,16 +1,25 @@
-"""DAGSTER_HOME of a data root."""
+"""The instance of a data root, and which store it is of."""
+
+import shutil
 
 import pytest
 
-from stockfc_assets.defs.instance import prepare_home
+from stockfc_assets.defs.instance import open_instance
 from stockfc_assets.errors import ConfigError
 from stockfc_assets.running_settings import S3Storage
+from stockfc_assets_tests.conftest import REPO
 
 
-@pytest.fixture(autouse=True)
-def no_home(monkeypatch):
-    # Set first, so that what prepare_home sets is taken back after the test.
-    monkeypatch.setenv("DAGSTER_HOME", "")
+@pytest.fixture
+def opened(monkeypatch):
+    """Opens the instance of settings, under a DAGSTER_HOME of the operator's where one is given; tells its home."""
+
+    def open_one(chosen, home=""):
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        with open_instance(chosen) as instance:
+            return instance.root_directory
+
+    return open_one
 
 
 def in_bucket(settings, bucket: str):
@@ -18,28 +27,27 @@ def in_bucket(settings, bucket: str):
     return settings.model_copy(update={"environment": settings.environment.model_copy(update={"storage": storage})})
 
 
-def test_an_instance_is_of_one_store(settings, monkeypatch):
-    home = prepare_home(in_bucket(settings, "one-bucket"))
-    for other, name in ((in_bucket(settings, "another"), "s3://another/team/"), (settings, "this folder")):
-        monkeypatch.setenv("DAGSTER_HOME", "")
+@pytest.mark.parametrize("of_the_operator", [False, True])
+def test_an_instance_is_of_one_store(settings, opened, tmp_path, monkeypatch, of_the_operator):
+    given, home = "", settings.data_root / "dagster"
+    monkeypatch.chdir(tmp_path)
+    if of_the_operator:
+        given = home = tmp_path / "home"
+        home.mkdir()
+        shutil.copy(REPO / "dagster.yaml", home)
+    opened(in_bucket(settings, "one-bucket"), given)
+    for other, name in ((in_bucket(settings, "another"), "s3://another/team/"), (settings, "a folder")):
         with pytest.raises(ConfigError) as raised:
-            prepare_home(other)
+            opened(other, given)
         assert str(raised.value) == (
-            f"{home}/store: Dagster's record there is of s3://one-bucket/team/, and the configured store is {name}; "
-            "set STOCKFC_DATA to another folder, or the store back"
+            f"Dagster's record in {home} is of s3://one-bucket/team/, and the configured store is {name}; set STOCKFC_DATA "
+            "to another folder (or DAGSTER_HOME, where you have set it), or the store back"
         )
-    assert prepare_home(in_bucket(settings, "one-bucket")) == home
+    opened(in_bucket(settings, "one-bucket"), given)
 
 
-def test_a_data_root_may_be_moved_with_its_instance(settings, monkeypatch):
-    prepare_home(settings)
+def test_a_data_root_may_be_moved_with_its_instance(settings, opened):
+    opened(settings)
     moved = settings.data_root.with_name("moved")
     settings.data_root.rename(moved)
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    assert prepare_home(settings.model_copy(update={"data_root": moved})) == moved / "dagster"
-
-
-def test_a_home_that_the_operator_has_set_is_left_alone(settings, monkeypatch, tmp_path):
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    assert prepare_home(in_bucket(settings, "one-bucket")) == tmp_path
-    assert not (tmp_path / "store").exists()
+    assert opened(settings.model_copy(update={"data_root": moved})) == str(moved / "dagster")
