@@ -114,8 +114,8 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         # SQLite may say no more than "disk I/O error" of a full disk.
         free = shutil.disk_usage(home).free / 1e6
         raise StorageError(
-            f"{home}: Dagster's database failed ({error.orig}; {free:,.1f} MB are free there); make room or mend it, then "
-            "run it again: what is stored stays"
+            f"{home}: Dagster's database failed ({error.orig}; {free:,.1f} MB are free there); make room or give the "
+            "right to write there, then run it again: what is stored stays"
         ) from error
 
 

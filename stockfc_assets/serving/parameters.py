@@ -7,9 +7,8 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator
-
-from stockfc_assets.serving.problems import Problem
 
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -44,7 +43,7 @@ Top = Annotated[int | None, Query(ge=1, le=10_000, description="Only so many of 
 async def known_parameters(request: Request) -> None:
     """Refuses a parameter that the route does not have: misspelt, it would silently be the default."""
     known = [field.alias for field in request.scope["route"].dependant.query_params]
-    for name in request.query_params:
-        if name not in known:
-            allowed = f"known: {', '.join(known)}" if known else "there are none here"
-            raise Problem(422, f"query parameter {name!r}: unknown; {allowed}")
+    allowed = f"known: {', '.join(known)}" if known else "there are none here"
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise RequestValidationError([{"loc": ("query", name), "msg": f"unknown; {allowed}"} for name in unknown])

@@ -93,15 +93,17 @@ def test_an_empty_store_says_what_to_run(api_settings, make_client, tmp_path):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/v1/ranking?horizn=3", "query parameter 'horizn': unknown; known: session, horizon, top"),
-        ("/v1/forecasts/latest?session=2024-03-01", "query parameter 'session': unknown; there are none here"),
-        ("/v1/forecasts?limit=2&befor=2024-03-01", "query parameter 'befor': unknown; known: before, limit"),
-        ("/v1/tickers/7203.T/history?%00=1", "query parameter '\\x00': unknown; known: before, limit"),
+        ("/v1/ranking?horizn=3", "query parameter horizn: unknown; known: session, horizon, top"),
+        ("/v1/forecasts/latest?session=2024-03-01", "query parameter session: unknown; there are none here"),
+        ("/v1/forecasts?limit=2&befor=2024-03-01", "query parameter befor: unknown; known: before, limit"),
+        ("/v1/tickers/7203.T/history?%00=1", "query parameter \x00: unknown; known: before, limit"),
     ],
 )
 def test_a_misspelt_parameter_is_named_and_not_left_out(client, path, told):
     answer = client.get(path)
     assert (answer.status, answer.json()["detail"]) == (422, told)
+    (error,) = answer.json()["errors"]
+    assert f"{error['in']} parameter {error['name']}: {error['reason']}" == told
 
 
 def test_what_load_balancers_add_to_a_probe_is_their_business(client):
